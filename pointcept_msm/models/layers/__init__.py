@@ -1,0 +1,1 @@
+"""Parts of the network: voxel index structures, sparse convolution, curves, attention, blocks."""

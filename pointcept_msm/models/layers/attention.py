@@ -1,0 +1,38 @@
+"""Attention in a sliding band along a space-filling curve: position i sees i - w ... i + w of its own scene.
+
+The released network calls flash-attn with window_size = (window / 2, window / 2) on one sequence a scene; this is the
+same sum, exact, through `scaled_dot_product_attention` on blocks of keys, at O(V window) memory.
+"""
+
+import torch
+import torch.nn.functional as F
+
+
+def build_band_mask(batch: torch.Tensor, half_window: int) -> torch.Tensor:
+    """Who sees whom: (blocks, 1, w, 3 w) bool for batch (V,), the scene of each position (scenes contiguous)."""
+    block = _block_size(len(batch), half_window)
+    blocks = -(-len(batch) // block)
+    scene = F.pad(batch, (0, blocks * block - len(batch)), value=-1)  # tail padding sees only itself: no empty row
+    query = scene.view(blocks, block)
+    key = F.pad(scene, (block, block), value=-2).unfold(0, 3 * block, block)  # (blocks, 3 w)
+    step = torch.arange(block, device=batch.device)
+    distance = torch.arange(3 * block, device=batch.device)[None] - block - step[:, None]  # (w, 3 w)
+    in_band = distance.abs() <= half_window
+    return ((query[:, :, None] == key[:, None, :]) & in_band)[:, None]
+
+
+def band_attention(query, key, value, mask, half_window: int, dropout: float = 0.0) -> torch.Tensor:
+    """query, key, value (V, heads, D) in curve order, mask from `build_band_mask` -> (V, heads, D)."""
+    count = len(query)
+    block = _block_size(count, half_window)
+    tail = mask.shape[0] * block - count
+    queries = F.pad(query, (0, 0, 0, 0, 0, tail)).unflatten(0, (-1, block)).transpose(1, 2)  # (blocks, heads, w, D)
+    keys, values = (
+        F.pad(x, (0, 0, 0, 0, block, block + tail)).unfold(0, 3 * block, block).transpose(2, 3) for x in (key, value)
+    )  # (blocks, heads, 3 w, D)
+    out = F.scaled_dot_product_attention(queries, keys, values, attn_mask=mask, dropout_p=dropout)
+    return out.transpose(1, 2).flatten(0, 1)[:count]
+
+
+def _block_size(count: int, half_window: int) -> int:
+    return max(1, min(count, half_window))

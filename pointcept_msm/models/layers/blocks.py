@@ -1,0 +1,88 @@
+"""The two residual blocks of the released network: sparse-convolution ResNet block and attention block."""
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from .attention import band_attention, build_band_mask
+from .norm import SkipPath, SparseNorm
+from .pyramid import VoxelPyramid
+from .serialization import CURVES
+from .sparse_conv import SubmanifoldConv
+
+GAMMA_INIT = 0.1  # residual scale at the start (released code)
+
+
+class ResNetBlock(nn.Module):
+    """x + gamma * norm(conv(gelu(conv(norm(x)))))."""
+
+    def __init__(self, channels: int, drop_path: float = 0.0):
+        super().__init__()
+        self.norm = SparseNorm(channels)
+        self.conv1 = SubmanifoldConv(channels, channels)
+        self.conv2 = SubmanifoldConv(channels, channels)
+        self.norm_post_layer = SparseNorm(channels)
+        self.skip_path = SkipPath(channels, GAMMA_INIT, drop_path)
+
+    def forward(self, x: torch.Tensor, pyramid: VoxelPyramid, level: int) -> torch.Tensor:
+        """x (V_l, C) -> (V_l, C)."""
+        y = self.conv1(self.norm(x), pyramid, level)
+        y = self.norm_post_layer(self.conv2(F.gelu(y), pyramid, level))
+        return self.skip_path(y, x, pyramid.batch(level), pyramid.num_scenes)
+
+
+class AttentionBlock(nn.Module):
+    """Banded self-attention along one curve, then a GEGLU feed-forward of ratio 4; no biases, no positions."""
+
+    def __init__(self, channels: int, heads: int, window: int, drop_path: float = 0.0, attn_drop: float = 0.0):
+        super().__init__()
+        if channels % heads:
+            raise ValueError(f"{heads} heads do not divide {channels} channels; choose a divisor of the width.")
+        self.heads, self.half_window, self.attn_drop = heads, window // 2, attn_drop
+        self.norm = SparseNorm(channels)
+        self.linear_in = nn.Linear(channels, 3 * channels, bias=False)
+        self.linear_out = nn.Linear(channels, channels, bias=False)
+        self.skip_path_1 = SkipPath(channels, GAMMA_INIT, drop_path)
+        self.mlp_norm = SparseNorm(channels)
+        self.mlp_lin_1 = nn.Linear(channels, 8 * channels, bias=False)
+        self.mlp_lin_2 = nn.Linear(4 * channels, channels, bias=False)
+        self.skip_path_2 = SkipPath(channels, GAMMA_INIT, drop_path)
+
+    def forward(self, x: torch.Tensor, pyramid: VoxelPyramid, level: int, curve: str) -> torch.Tensor:
+        """x (V_l, C) -> (V_l, C)."""
+        batch, scenes = pyramid.batch(level), pyramid.num_scenes
+        x = self.skip_path_1(self._attend(self.norm(x), pyramid, level, curve), x, batch, scenes)
+        gate, content = self.mlp_lin_1(self.mlp_norm(x)).chunk(2, dim=-1)
+        return self.skip_path_2(self.mlp_lin_2(F.gelu(gate) * content), x, batch, scenes)
+
+    def _attend(self, x, pyramid, level, curve):
+        order, inverse = pyramid.curve_order(level, curve)
+        mask = pyramid.band_mask(level, self.half_window, build_band_mask)
+        qkv = self.linear_in(x[order]).view(len(x), 3, self.heads, -1)
+        dropout = self.attn_drop if self.training else 0.0
+        out = band_attention(*qkv.unbind(1), mask, self.half_window, dropout)
+        return self.linear_out(out.flatten(1))[inverse]
+
+
+class CurveOrder(nn.Module):
+    """Which curve each attention block of a stage follows: shuffled in training, the listed order in eval."""
+
+    def forward(self, num_blocks: int) -> list:
+        """Names of num_blocks curves."""
+        order = torch.randperm(len(CURVES)).tolist() if self.training else range(len(CURVES))
+        names = [CURVES[i] for i in order]
+        return [names[block % len(names)] for block in range(num_blocks)]
+
+
+class AttentionStage(nn.ModuleList):
+    """Attention blocks of one stage. Index 0 is the parameter-free curve module, as in the released state dict."""
+
+    def __init__(self, blocks):
+        super().__init__([CurveOrder(), *blocks])
+
+    def forward(self, x: torch.Tensor, pyramid: VoxelPyramid, level: int) -> torch.Tensor:
+        """x (V_l, C) -> (V_l, C)."""
+        blocks = list(self)[1:]
+        for block, curve in zip(blocks, self[0](len(blocks)), strict=True):
+            x = block(x, pyramid, level, curve)
+        return x

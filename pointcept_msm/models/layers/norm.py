@@ -1,0 +1,48 @@
+"""Normalisation and residual scaling of the released network (reference: released code, `transformer++` blocks)."""
+
+import torch
+from torch import nn
+
+
+class RMSNorm(nn.Module):
+    """scale * x / (||x||_2 / sqrt(C) + eps). eps is added outside the root, unlike torch.nn.RMSNorm."""
+
+    def __init__(self, channels: int, eps: float = 1e-4):
+        super().__init__()
+        self.eps = eps
+        self.scale = nn.Parameter(torch.ones(channels))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """x (..., C) -> (..., C); computed in float32 at least."""
+        wide = x if x.dtype == torch.float64 else x.float()
+        rms = wide.norm(dim=-1, keepdim=True) * x.shape[-1] ** -0.5
+        return (self.scale * wide / (rms + self.eps)).to(x.dtype)
+
+
+class SparseNorm(nn.Module):
+    """RMSNorm under the extra name `norm` that the released state dict has."""
+
+    def __init__(self, channels: int):
+        super().__init__()
+        self.norm = RMSNorm(channels)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """x (V, C) -> (V, C)."""
+        return self.norm(x)
+
+
+class SkipPath(nn.Module):
+    """x * gamma, whole scenes dropped at random in training (drop path), plus the residual."""
+
+    def __init__(self, channels: int, init: float, drop: float = 0.0):
+        super().__init__()
+        self.gamma = nn.Parameter(torch.full((1, channels), init))
+        self.drop = drop
+
+    def forward(self, x: torch.Tensor, residual: torch.Tensor, batch: torch.Tensor, num_scenes: int) -> torch.Tensor:
+        """x, residual (V, C); batch (V,) scene of each voxel -> (V, C)."""
+        x = x * self.gamma
+        if self.training and self.drop > 0:
+            keep = (torch.rand(num_scenes, device=x.device) >= self.drop).to(x.dtype) / (1 - self.drop)
+            x = x * keep[batch, None]
+        return x + residual

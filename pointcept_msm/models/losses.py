@@ -1,0 +1,41 @@
+"""MSMLoss: distance between the student's predictions and the teacher's features.
+
+Mean over voxels per scene and level, then plain mean over scenes and levels, so that neither a large scene nor the finest
+level dominates (DESIGN section 3.7; the paper does not state the form).
+"""
+
+import torch
+import torch.nn.functional as F
+
+from pointcept_msm.host import LOSSES
+
+KINDS = ("smooth_l1", "cosine")
+
+
+def voxel_loss(prediction: torch.Tensor, target: torch.Tensor, kind: str = "smooth_l1", beta: float = 1.0):
+    """prediction, target (M, C) -> (M,). smooth_l1: mean over channels; cosine: 2 - 2 cos."""
+    prediction, target = prediction.float(), target.float()
+    if kind == "smooth_l1":
+        return F.smooth_l1_loss(prediction, target, beta=beta, reduction="none").mean(1)
+    return 2 - 2 * F.cosine_similarity(prediction, target, dim=1)
+
+
+def mean_per_scene(values: torch.Tensor, scene: torch.Tensor, num_scenes: int) -> torch.Tensor:
+    """values (M,), scene (M,) -> scalar: the mean over scenes, of those that have any value, of their mean."""
+    total = values.new_zeros(num_scenes).index_add(0, scene, values)
+    count = values.new_zeros(num_scenes).index_add(0, scene, torch.ones_like(values))
+    return (total / count.clamp(min=1)).sum() / (count > 0).sum().clamp(min=1)
+
+
+@LOSSES.register_module("MSMLoss")
+class MSMLoss:
+    """kind: "smooth_l1" (with beta) or "cosine"."""
+
+    def __init__(self, kind: str = "smooth_l1", beta: float = 1.0):
+        if kind not in KINDS:
+            raise ValueError(f"MSMLoss kind is {kind!r}; choose one of {', '.join(KINDS)}.")
+        self.kind, self.beta = kind, beta
+
+    def __call__(self, prediction, target, scene, num_scenes):
+        """prediction, target (M, C); scene (M,) view index -> scalar; 0 (with a gradient path) when M is 0."""
+        return mean_per_scene(voxel_loss(prediction, target, self.kind, self.beta), scene, num_scenes)

@@ -1,0 +1,162 @@
+"""MSM-v1m1: the pre-training model. A student sees a masked crop of each view and predicts, at every decoder level, the
+features that its exponential moving average, the teacher, has at the same places of the whole other view.
+
+One batch holds 2B views: 2 i and 2 i + 1 show scene i. DESIGN section 3 gives the method step by step.
+"""
+
+import copy
+
+import torch
+from torch import nn
+
+from pointcept_msm.host import LOSSES, MODELS, build_model
+
+from .layers.pyramid import build_pyramid
+from .masked_pass import STRATEGIES, run_masked
+from .masking import draw_patch_mask, patch_in_voxels
+from .matching import match_level, match_same_view, partner_rows
+from .predictor import PREDICTORS, build_predictor
+from .target_norm import TARGET_NORMS, normalise_target
+
+OBSERVED_ROWS = 2048  # teacher voxels a level kept for the collapse monitor
+
+
+@MODELS.register_module("MSM-v1m1")
+class MSM(nn.Module):
+    """Student, teacher and loss.
+
+    backbone: config of a network with `encode`, `entries`, `decode` (MSM-HUNet-v1m1); grid_size, mask_patch in metres.
+    mask_strategy: bottom_up | top_down | unmasked (Table 10a, 10c); supervise: masked | visible (no tokens at all).
+    loss_levels: levels in the loss, None = all (Table 10b: (0,)); target_view: other | same.
+    """
+
+    def __init__(
+        self,
+        backbone,
+        loss=None,
+        grid_size=0.02,
+        mask_ratio=0.4,
+        mask_patch=0.32,
+        mask_strategy="bottom_up",
+        supervise="masked",
+        loss_levels=None,
+        target_view="other",
+        target_norm="batch",
+        predictor="mlp",
+        predictor_ratio=4,
+    ):
+        super().__init__()
+        _check_choice("mask_strategy", mask_strategy, [s for s in STRATEGIES if s != "visible"])
+        _check_choice("supervise", supervise, ("masked", "visible"))
+        _check_choice("target_view", target_view, ("other", "same"))
+        _check_choice("target_norm", target_norm, TARGET_NORMS)
+        _check_choice("predictor", predictor, PREDICTORS)
+        patch_in_voxels(mask_patch, grid_size)
+        self.grid_size, self.mask_ratio, self.mask_patch = grid_size, mask_ratio, mask_patch
+        self.strategy = "visible" if supervise == "visible" else mask_strategy
+        self.target_view, self.target_norm = target_view, target_norm
+        self.momentum = None  # the teacher's, set by MSMTeacherHook for the log
+        self.observed: list = []  # teacher features for MSMCollapseMonitor
+
+        network = build_model(backbone)
+        self.loss_levels = _check_levels(loss_levels, network.num_levels)
+        self.student = nn.ModuleDict(dict(backbone=network))
+        heads = {str(i): build_predictor(predictor, network.dec_channels[i], predictor_ratio) for i in self.loss_levels}
+        self.student["predictor"] = nn.ModuleDict(heads)
+        self.student["tokens"] = nn.ParameterList(_tokens(network, self.strategy))
+        self.loss = LOSSES.build(loss or dict(type="MSMLoss"))
+        self.teacher = nn.ModuleDict(dict(backbone=copy.deepcopy(network))).requires_grad_(False)
+        self.teacher.eval()
+        self.register_buffer("train_step", torch.zeros((), dtype=torch.long))
+
+    def train(self, mode: bool = True):
+        """Set the mode of the student; the teacher stays in eval mode always."""
+        super().train(mode)
+        self.teacher.eval()
+        return self
+
+    def forward(self, batch):
+        """batch as `MSMViews` collates it -> flat dict of one-element tensors with `loss`, `loss_level<l>`, ..."""
+        network = self.student["backbone"]
+        network.check_feat(batch["feat"])
+        pyramid, order = build_pyramid(batch["grid_coord"], batch["offset"], network.num_levels)
+        feat = batch["feat"][order]
+        targets = self._teacher_targets(feat, pyramid)
+        in_crop = batch["student"][order]
+        crop, _ = pyramid.subset(in_crop)
+        masked = self._draw_mask(crop)
+        result = run_masked(network, *self._tokens(), feat[in_crop], crop, masked, self.strategy)
+        kept = in_crop.nonzero().flatten()
+        if self.strategy == "visible":
+            kept = kept[~masked]
+        partner = partner_rows(batch["match"], batch["offset"], order)
+        place = (batch["position"][order][kept], partner[kept])
+        return self._losses(result, pyramid, targets, place, masked)
+
+    def _teacher_targets(self, feat, pyramid):
+        with torch.no_grad():
+            teacher = self.teacher["backbone"]
+            levels = teacher.decode(teacher.entries(teacher.encode(feat, pyramid)), pyramid)
+            self.observed = [x[:: max(1, len(x) // OBSERVED_ROWS)].float() for x in levels]
+            return [normalise_target(x, self.target_norm) for x in levels]
+
+    def _draw_mask(self, crop):
+        patch = patch_in_voxels(self.mask_patch, self.grid_size)
+        return draw_patch_mask(crop.coords[0], patch, self.mask_ratio)
+
+    def _tokens(self):
+        """(decoder tokens per level, token at the encoder's input); what the strategy does not use is None."""
+        tokens = self.student["tokens"]
+        return (None, tokens[0]) if self.strategy == "top_down" else (tokens, None)
+
+    def _losses(self, result, pyramid, targets, place, masked):
+        output, losses = {}, []
+        for level in self.loss_levels:
+            loss, matched = self._level_loss(result, pyramid, targets[level], place, level)
+            losses.append(loss)
+            output[f"loss_level{level}"] = loss.detach()
+            output[f"matched_level{level}"] = matched
+        output["masked_share"] = masked.float().mean()
+        # Tokens without a masked voxel still take part, so that DDP finds a gradient for every parameter.
+        unused = sum(token.sum() for token in self.student["tokens"]) * 0.0
+        return dict(loss=torch.stack(losses).mean() + unused, **output)
+
+    def _level_loss(self, result, pyramid, target, place, level):
+        """(loss, share of the supervised voxels whose place is in the target view)."""
+        student = result.pyramid
+        if self.target_view == "other":
+            row = match_level(student, pyramid, level, *place)
+        else:
+            row = match_same_view(student, pyramid, level)
+        supervised = torch.ones_like(row, dtype=torch.bool) if self.strategy == "visible" else result.masked[level]
+        chosen = (supervised & (row >= 0)).nonzero().flatten()
+        prediction = self.student["predictor"][str(level)](result.feats[level][chosen])
+        loss = self.loss(prediction, target[row[chosen]], student.batch(level)[chosen], student.num_scenes)
+        return loss, len(chosen) / supervised.sum().clamp(min=1)
+
+    @torch.no_grad()
+    def update_teacher(self, momentum: float):
+        """teacher <- momentum * teacher + (1 - momentum) * student; buffers are copied."""
+        teacher, student = self.teacher["backbone"], self.student["backbone"]
+        torch._foreach_lerp_(list(teacher.parameters()), list(student.parameters()), 1 - momentum)
+        for target, source in zip(teacher.buffers(), student.buffers(), strict=True):
+            target.copy_(source)
+        self.momentum = momentum
+
+
+def _tokens(network, strategy):
+    """One learnable vector a decoder level, or one of the stem's width when masked voxels enter the encoder."""
+    widths = {"bottom_up": network.dec_channels, "top_down": network.enc_channels[:1]}.get(strategy, ())
+    return [nn.Parameter(nn.init.trunc_normal_(torch.empty(width), std=0.02)) for width in widths]
+
+
+def _check_choice(name, value, allowed):
+    if value not in allowed:
+        raise ValueError(f"{name} is {value!r}; choose one of {', '.join(allowed)}.")
+
+
+def _check_levels(levels, num_levels):
+    levels = tuple(range(num_levels)) if levels is None else tuple(levels)
+    if not levels or any(not 0 <= level < num_levels for level in levels) or len(set(levels)) != len(levels):
+        raise ValueError(f"loss_levels is {levels}; give different levels of 0 ... {num_levels - 1} (0 is the finest).")
+    return levels

@@ -1,0 +1,66 @@
+"""MSMLoss and target normalisation against loops."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from sklearn.preprocessing import StandardScaler
+
+from pointcept_msm.models.losses import MSMLoss
+from pointcept_msm.models.target_norm import normalise_target
+
+GENERATOR = torch.Generator().manual_seed(0)
+PREDICTION, TARGET = 2 * torch.randn(2, 40, 5, generator=GENERATOR)
+SCENE = torch.randint(0, 3, (40,), generator=GENERATOR)
+
+
+def smooth_l1(p, t, beta):
+    parts = [abs(a - b) for a, b in zip(p, t, strict=True)]
+    return sum(d * d / (2 * beta) if d < beta else d - beta / 2 for d in parts) / len(parts)
+
+
+def cosine(p, t, _):
+    dot = sum(a * b for a, b in zip(p, t, strict=True))
+    return 2 - 2 * dot / math.sqrt(sum(a * a for a in p) * sum(b * b for b in t))
+
+
+@pytest.mark.parametrize("kind, form, beta", [("smooth_l1", smooth_l1, 1.0), ("smooth_l1", smooth_l1, 0.3), ("cosine", cosine, 1.0)])
+def test_loss_equals_a_loop(kind, form, beta):
+    per_scene = {}
+    for p, t, s in zip(PREDICTION.tolist(), TARGET.tolist(), SCENE.tolist(), strict=True):
+        per_scene.setdefault(s, []).append(form(p, t, beta))
+    expected = np.mean([np.mean(values) for values in per_scene.values()])
+    assert float(MSMLoss(kind, beta)(PREDICTION, TARGET, SCENE, 5)) == pytest.approx(expected, rel=1e-5)
+
+
+def test_no_voxel_gives_zero_with_a_gradient_path():
+    prediction = torch.zeros(0, 4, requires_grad=True)
+    loss = MSMLoss()(prediction, torch.zeros(0, 4), torch.zeros(0, dtype=torch.long), 2)
+    loss.backward()
+    assert float(loss.detach()) == 0 and prediction.grad.shape == (0, 4)
+
+
+def test_unknown_kind_is_refused():
+    with pytest.raises(ValueError, match="smooth_l1, cosine"):
+        MSMLoss("l2")
+
+
+def test_batch_norm_equals_scikit_learn():
+    feat = TARGET * 3 + 1
+    np.testing.assert_allclose(normalise_target(feat, "batch"), StandardScaler().fit_transform(feat), atol=1e-5)
+
+
+def test_layer_norm_both_and_none():
+    layer = normalise_target(TARGET, "layer")
+    torch.testing.assert_close(layer.mean(1), torch.zeros(40), atol=1e-5, rtol=0)
+    torch.testing.assert_close(layer.std(1, correction=0), torch.ones(40), atol=1e-3, rtol=0)
+    both = normalise_target(normalise_target(TARGET, "batch"), "layer")
+    torch.testing.assert_close(normalise_target(TARGET, "both"), both)
+    assert torch.equal(normalise_target(TARGET, "none"), TARGET)
+    with pytest.raises(ValueError, match="batch, layer, both, none"):
+        normalise_target(TARGET, "instance")
+
+
+def test_a_constant_channel_stays_finite():
+    assert torch.equal(normalise_target(torch.ones(10, 3), "batch"), torch.zeros(10, 3))
