@@ -1,0 +1,42 @@
+"""Pre-training on any folder of scenes, with a small network at 4 cm.
+
+Command:  sh tools/train.sh -c configs/msm/pretrain-scenes.py -- data_root=PATH [epoch=400 grid_size=0.02 ...]
+Data:     PATH/<scene>/{coord,color,normal}.npy, PATH/train/<scene>/..., or files .npz, .ply, .pth in their place.
+Hardware: two CPU cores or one GPU (`-g 1`). Time per step and memory on real scans: docs/results.md.
+"""
+
+_base_ = ["_base_/runtime.py", "_base_/pretrain.py", "_base_/augment.py", "_base_/hunet_small.py"]
+
+data_root = "data/scenes"
+grid_size = 0.04
+epoch = 200
+eval_epoch = 10
+batch_size = 2
+num_worker = 2
+
+scheduler = dict(pct_start=0.05)
+model = dict(
+    type="MSM-v1m1",
+    backbone={{_base_.backbone}},
+    grid_size=0.04,
+    mask_ratio=0.4,
+    mask_patch=0.32,
+    loss=dict(type="MSMLoss", kind="smooth_l1"),
+)
+data = dict(
+    train=dict(
+        type="MSMScenesDataset",
+        split="train",
+        data_root="data/scenes",
+        transform=[
+            dict(
+                type="MSMViews",
+                grid_size=0.04,
+                max_voxels=60000,
+                student_crop=(0.4, 0.8),
+                feat_keys=("color", "normal"),
+                augment={{_base_.augment}},
+            )
+        ],
+    ),
+)
