@@ -1,0 +1,28 @@
+"""Judging features on procedural rooms: kNN and linear probes on labelled rooms that pre-training also saw unlabelled,
+scored on held-out rooms, beside random initialisation and raw input.
+
+Command:  sh tools/test.sh -c configs/msm/probe-rooms-tiny.py -w exp/msm/pretrain-rooms-tiny
+          (-w: a run's folder, or one exported .safetensors; -- save_path=DIR for results.json and results.md)
+Hardware: two CPU cores, at most 4 minutes.
+Expected: docs/results.md.
+"""
+
+_base_ = ["_base_/runtime.py"]
+
+data_root = "data/rooms"
+epoch = 1
+eval_epoch = 1
+num_worker = 0
+hooks = []
+
+test = dict(
+    type="MSMProbeTester",
+    probes=("knn", "linear"),
+    points_per_scene=2000,
+    seeds=(0,),
+)
+data = dict(
+    num_classes=22,
+    train=dict(type="MSMRoomsDataset", split="train", data_root="data/rooms", rooms=16),
+    test=dict(type="MSMRoomsDataset", split="val", data_root="data/rooms", rooms=8),
+)

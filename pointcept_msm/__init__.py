@@ -1,0 +1,27 @@
+"""Masked Scene Modeling (CVPR 2025): self-supervised learning on 3D scenes, as a Pointcept plugin or on its own.
+
+Importing the package chooses the host (see `pointcept_msm.host`) and registers every class in it, in spawned processes
+too. `pointcept_msm.load(name_or_path)` returns a feature extractor.
+"""
+
+from importlib import import_module
+
+__version__ = "0.1.0"
+
+REGISTERING_MODULES = ("pointcept_msm.models", "pointcept_msm.datasets", "pointcept_msm.engines")
+
+
+def _register() -> None:
+    """Import every subpackage that registers classes."""
+    for name in REGISTERING_MODULES:
+        import_module(name)
+
+
+def load(*args, **kwargs):
+    """Load a feature extractor by name or path; see `pointcept_msm.extractor.load`."""
+    from pointcept_msm.extractor import load as load_extractor
+
+    return load_extractor(*args, **kwargs)
+
+
+_register()

@@ -1,0 +1,67 @@
+"""Exported networks: one safetensors file with the weights, the config that builds them and where they come from."""
+
+import json
+from pathlib import Path
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+
+from pointcept_msm.atomic_file import replace_file
+
+FIELDS = ("config", "meta")
+
+
+def save_checkpoint(path, state_dict, config, meta):
+    """Write tensors, `config` (dict that builds the network) and `meta` (provenance) to `path`, atomically.
+
+    Raises TypeError when config or meta hold something JSON cannot, OSError when the file cannot be written.
+    """
+    texts = {name: _to_json(name, value) for name, value in (("config", config), ("meta", meta))}
+    tensors = {key: value.detach().cpu().contiguous().clone() for key, value in state_dict.items()}
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    with replace_file(path) as file:
+        file.write(save(tensors, metadata={"format": "pt", **texts}))
+
+
+def load_checkpoint(path):
+    """Read what `save_checkpoint` wrote: (state_dict on the CPU, config, meta).
+
+    Raises FileNotFoundError for a missing file, ValueError for one that is truncated or was not exported by us.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"no checkpoint at {path}: give a .safetensors file, such as a run's student.safetensors."
+        )
+    try:
+        with safe_open(path, framework="pt", device="cpu") as file:
+            metadata = file.metadata() or {}
+            state_dict = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118  not a dict
+    except (SafetensorError, OSError) as error:
+        raise ValueError(
+            f"{path} is truncated or not a safetensors file ({error}): copy it again, "
+            "or turn another format into one with tools/convert_checkpoint.py."
+        ) from error
+    config, meta = (_from_json(path, name, metadata) for name in FIELDS)
+    return state_dict, config, meta
+
+
+def _to_json(name, value):
+    try:
+        return json.dumps(value, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise TypeError(
+            f"checkpoint {name} must hold plain JSON values only ({error}): convert it before saving."
+        ) from error
+
+
+def _from_json(path, name, metadata):
+    if name not in metadata:
+        raise ValueError(
+            f"{path} has no '{name}' in its metadata (found: {', '.join(sorted(metadata)) or 'none'}): it was not "
+            "exported by this package; use tools/convert_checkpoint.py."
+        )
+    try:
+        return json.loads(metadata[name])
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{path} has a damaged '{name}' in its metadata ({error}): export it again.") from error

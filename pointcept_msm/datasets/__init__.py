@@ -1,0 +1,5 @@
+"""Datasets and view generation; importing this registers them in the host."""
+
+from pointcept_msm.datasets import rooms, scenes, views
+
+__all__ = ["rooms", "scenes", "views"]

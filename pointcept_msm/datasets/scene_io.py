@@ -1,0 +1,139 @@
+"""Reading, checking and writing scenes: one dictionary of arrays, whatever the file.
+
+A scene has `coord` (N, 3) float32 metres and may have `color` (N, 3) float32 0-255, `normal` (N, 3) float32, `segment`
+and `instance` (N,) int32 with -1 = unknown, `name` and `split`. Formats: a Pointcept folder of `.npy` files, `.npz`,
+`.ply`, and `.pth` (a dictionary of tensors or arrays, nothing executable).
+"""
+
+import logging
+from pathlib import Path
+
+import numpy as np
+
+from pointcept_msm.datasets.scene_files import ALIASES, load_array, read_scene_file, write_scene_file
+
+LOGGER = logging.getLogger("msm")
+FIELDS = ("coord", "color", "normal", "segment", "instance")
+VECTORS = ("coord", "color", "normal")
+PRECISE_EXTENT = 10_000.0  # metres; beyond it float32 no longer resolves a millimetre
+
+__all__ = ["FIELDS", "check_scene", "load_array", "load_scene", "save_scene"]
+
+
+def load_scene(path, require=("coord",)) -> dict:
+    """Read and check the scene at `path` (a folder or file); its `name` is the stem, its `split` the folder above.
+
+    Raises FileNotFoundError when there is nothing, ValueError in one sentence when the scene cannot be used.
+    """
+    path = Path(path)
+    scene = {ALIASES.get(key, key): value for key, value in read_scene_file(path).items()}
+    scene = check_scene(scene, str(path))
+    lacking = [field for field in require if field not in scene]
+    if lacking:
+        raise ValueError(
+            f"{path} has no {' and no '.join(lacking)}, only {', '.join(scene)}; add the field to the scene, or use a "
+            "network and config that do without it"
+        )
+    scene.update(name=path.stem if path.is_file() else path.name, split=path.absolute().parent.name)
+    return scene
+
+
+def save_scene(path, scene: dict) -> None:
+    """Write a scene as a folder of `.npy` (no suffix), `.npz`, `.ply` or `.pth`.
+
+    Colours become uint8 (rounded), normals float32, labels int16 where they fit, otherwise int32.
+    """
+    checked = check_scene(scene, str(path))
+    if "color" in checked:
+        checked["color"] = np.rint(checked["color"]).astype(np.uint8)
+    for field in {"segment", "instance"} & checked.keys():
+        fits = np.abs(checked[field].astype(np.int64)).max() <= np.iinfo(np.int16).max
+        checked[field] = checked[field].astype(np.int16 if fits else np.int32)
+    write_scene_file(Path(path), {field: checked[field] for field in FIELDS if field in checked})
+
+
+def check_scene(scene: dict, source: str) -> dict:
+    """A new scene with the known fields in their proper types; `source` (a file or a description) heads the errors.
+
+    Colours given as fractions (floats, all within 0-1) are multiplied by 255; normals that are not finite become 0.
+    Raises ValueError with one sentence: field, what was found, what is allowed, next step.
+    """
+    given = {field: _as_array(scene[field]) for field in FIELDS if scene.get(field) is not None}
+    if "coord" not in given:
+        present = ", ".join(map(str, scene)) or "nothing"
+        raise ValueError(f"{source}: coord is missing (found {present}); give the points as coord, (N, 3) in metres")
+    count = len(given["coord"]) if given["coord"].ndim else 0
+    checked = {}
+    for field, values in given.items():
+        if field in VECTORS:
+            values = _check_vectors(field, values, source)
+        else:
+            values = _check_labels(field, values, source)
+        if len(values) != count:
+            raise ValueError(
+                f"{source}: {field} has {len(values)} rows and coord {count}; every field needs one row a point"
+            )
+        checked[field] = values
+    checked.update({key: str(scene[key]) for key in ("name", "split") if key in scene})
+    return checked
+
+
+def _as_array(values):
+    return values.detach().cpu().numpy() if hasattr(values, "detach") else np.asarray(values)
+
+
+def _check_vectors(field: str, values, source: str):
+    """coord, color or normal as float32 (N, 3)."""
+    if values.dtype.kind not in "fiu":
+        raise ValueError(f"{source}: {field} holds {values.dtype}, allowed are integers and floats; convert it")
+    if values.ndim != 2 or values.shape[1] != 3 or len(values) == 0:
+        what = "is empty" if values.size == 0 else f"has shape {values.shape}"
+        raise ValueError(f"{source}: {field} {what}, allowed is (N, 3) with N of at least 1; select its three columns")
+    finite = np.isfinite(values).all(axis=1)  # (N,)
+    if not finite.all() and field != "normal":
+        raise ValueError(
+            f"{source}: {field} has NaN or infinite values in {np.sum(~finite)} of {len(values)} rows, first in row "
+            f"{np.argmin(finite)}; remove those points"
+        )
+    return {"coord": _coord, "color": _color, "normal": _normal}[field](values, source)
+
+
+def _coord(values, source: str):
+    extent = float(np.abs(values).max())
+    if values.dtype.itemsize > 4 and extent > PRECISE_EXTENT:
+        LOGGER.warning("%s: coordinates reach %.0f m, too far for float32; subtract an origin first", source, extent)
+    return values.astype(np.float32)
+
+
+def _color(values, source: str):
+    low, high = float(values.min()), float(values.max())
+    if low < 0 or high > 255:
+        raise ValueError(f"{source}: color runs from {low:g} to {high:g}, allowed is 0-255; rescale it")
+    if values.dtype.kind == "f" and 0 < high <= 1:
+        LOGGER.info("%s: color runs from %g to %g and is taken as fractions, multiplied by 255", source, low, high)
+        return values.astype(np.float32) * 255
+    return values.astype(np.float32)
+
+
+def _normal(values, source: str):
+    finite = np.isfinite(values).all(axis=1, keepdims=True)  # (N, 1)
+    if finite.all():
+        return values.astype(np.float32)
+    LOGGER.info("%s: %d normals are not finite and become 0", source, np.sum(~finite))
+    return np.where(finite, values, 0).astype(np.float32)
+
+
+def _check_labels(field: str, values, source: str):
+    """segment or instance as int32 (N,); a column (N, 1) is flattened, floats must be whole numbers."""
+    if values.ndim == 2 and values.shape[1] == 1:
+        values = values[:, 0]
+    if values.ndim != 1:
+        raise ValueError(f"{source}: {field} has shape {values.shape}, allowed is (N,); select one label a point")
+    if values.dtype.kind not in "biuf":
+        raise ValueError(f"{source}: {field} holds {values.dtype}, allowed are integers; map names to class numbers")
+    if values.dtype.kind == "f" and not np.array_equal(values, np.rint(values)):
+        raise ValueError(f"{source}: {field} holds numbers that are not whole, allowed are integers with -1 = unknown")
+    limits = np.iinfo(np.int32)
+    if values.size and (values.min() < limits.min or values.max() > limits.max):
+        raise ValueError(f"{source}: {field} reaches {values.max():g}, allowed is int32; renumber the labels")
+    return values.astype(np.int32)

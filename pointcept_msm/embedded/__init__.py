@@ -1,0 +1,1 @@
+"""The embedded host: what runs the package where there is no Pointcept."""

@@ -1,0 +1,88 @@
+"""Process-group helpers that are no-ops in a single process (Pointcept's names where it has one)."""
+
+import os
+
+import torch
+import torch.distributed as dist
+
+_CPU_GROUP = None  # made once: object gathers and votes must not touch the GPU
+
+
+def is_distributed():
+    return dist.is_available() and dist.is_initialized()
+
+
+def get_world_size():
+    return dist.get_world_size() if is_distributed() else 1
+
+
+def get_rank():
+    return dist.get_rank() if is_distributed() else 0
+
+
+def get_local_rank():
+    return int(os.environ.get("LOCAL_RANK", 0)) if is_distributed() else 0
+
+
+def is_main_process():
+    return get_rank() == 0
+
+
+def get_device():
+    """The device of this process: its own GPU when there is one, the CPU otherwise."""
+    return torch.device("cuda", get_local_rank()) if torch.cuda.is_available() else torch.device("cpu")
+
+
+def synchronize():
+    """Wait until every process is here."""
+    if get_world_size() > 1:
+        dist.barrier(group=_cpu_group())
+
+
+def all_gather(value):
+    """Gather any picklable value from every process into a list, in rank order, on every process."""
+    if get_world_size() == 1:
+        return [value]
+    gathered = [None] * get_world_size()
+    dist.all_gather_object(gathered, value, group=_cpu_group())
+    return gathered
+
+
+def gather(value, dst=0):
+    """As `all_gather`; an empty list on every process but `dst`."""
+    gathered = all_gather(value)
+    return gathered if get_rank() == dst else []
+
+
+def broadcast(value):
+    """Rank 0's value on every process."""
+    if get_world_size() == 1:
+        return value
+    box = [value]
+    dist.broadcast_object_list(box, src=0, group=_cpu_group())
+    return box[0]
+
+
+def any_process(flag):
+    """True everywhere if `flag` is true in at least one process; runs on the CPU."""
+    if get_world_size() == 1:
+        return bool(flag)
+    vote = torch.tensor(int(flag))
+    dist.all_reduce(vote, op=dist.ReduceOp.MAX, group=_cpu_group())
+    return bool(vote.item())
+
+
+def reduce_sum_(tensor):
+    """Sum a tensor over all processes in place and return it."""
+    if get_world_size() > 1:
+        dist.all_reduce(tensor)
+    return tensor
+
+
+def _cpu_group():
+    global _CPU_GROUP
+    if dist.get_backend() == "gloo":
+        return dist.group.WORLD
+    if _CPU_GROUP is None:
+        _CPU_GROUP = dist.new_group(backend="gloo")
+    return _CPU_GROUP

@@ -1,0 +1,144 @@
+"""CheckpointLoader: weights, or a whole run, into the trainer (Pointcept's name, arguments and key mapping).
+
+Unlike Pointcept's it says what did not match, refuses a file of which nothing matches, and loads tensors only.
+"""
+
+import logging
+import pickle
+import zipfile
+from pathlib import Path
+
+import torch
+
+from pointcept_msm.checkpoints import load_checkpoint
+from pointcept_msm.embedded import comm
+from pointcept_msm.embedded.hooks.base import HookBase
+from pointcept_msm.embedded.registry import HOOKS
+from pointcept_msm.embedded.training_state import check_same_run
+
+SHOWN = 8  # names listed in a log line
+
+
+def load_pth(path):
+    """Read a .pth checkpoint on the CPU, tensors and plain values only; ValueError when it is torn or holds more."""
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, zipfile.BadZipFile, OSError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise ValueError(
+            f"{path} is damaged, or holds more than tensors and plain values ({reason}): give another file, "
+            "or make a clean copy with tools/convert_checkpoint.py."
+        ) from error
+
+
+def load_last_pth(path):
+    """`load_pth`, falling back to the checkpoint before (`<stem>.prev.pth`) when the last one is missing or torn."""
+    path = Path(path)
+    previous = path.with_suffix(".prev.pth")
+    try:
+        return load_pth(path)
+    except ValueError as error:
+        if not previous.is_file():
+            raise
+        logging.getLogger("msm").warning(f"{error} Going on with the checkpoint before it, {previous.name}.")
+        return load_pth(previous)
+
+
+def rename_keys(state_dict, keywords="", replacement=None):
+    """Pointcept's mapping: with `module.` in front of every name, the first `keywords` becomes `replacement`.
+
+    Returns names without `module.`.
+    """
+    replacement = keywords if replacement is None else replacement
+    renamed = {}
+    for key, value in state_dict.items():
+        key = key if key.startswith("module.") else f"module.{key}"
+        renamed[key.replace(keywords, replacement, 1).removeprefix("module.")] = value
+    return renamed
+
+
+def load_weights(model, state_dict, strict=False):
+    """Load into a plain or DDP-wrapped model and log the matched share, missing and unexpected names.
+
+    Raises ValueError when nothing matches, when a shape differs, or, with `strict`, when any name is left over.
+    """
+    model = getattr(model, "module", model)
+    own = model.state_dict()
+    matched = own.keys() & state_dict.keys()
+    missing, unexpected = sorted(own.keys() - matched), sorted(state_dict.keys() - matched)
+    logger = logging.getLogger("msm")
+    logger.info(f"Loaded {len(matched)} of {len(own)} tensors ({len(matched) / max(len(own), 1):.1%})")
+    for text, names in (("Missing keys", missing), ("Unexpected keys", unexpected)):
+        if names:
+            logger.warning(f"{text} ({len(names)}): {_shorten(names)}")
+    if not matched or (strict and (missing or unexpected)):
+        raise ValueError(
+            f"the checkpoint does not fit the model: {len(matched)} of {len(own)} tensors match, missing "
+            f"{_shorten(missing, 2)}; unexpected {_shorten(unexpected, 2)}; set CheckpointLoader's keywords and "
+            "replacement."
+        )
+    _check_shapes(own, state_dict, matched)
+    model.load_state_dict(state_dict, strict=False)
+
+
+def _check_shapes(own, state_dict, matched):
+    wrong = [key for key in sorted(matched) if own[key].shape != state_dict[key].shape]
+    if wrong:
+        key = wrong[0]
+        raise ValueError(
+            f"the checkpoint does not fit the model: {len(wrong)} tensors differ in shape, such as {key} with "
+            f"{tuple(state_dict[key].shape)} for {tuple(own[key].shape)}; build the model with the checkpoint's sizes."
+        )
+
+
+def _shorten(names, shown=SHOWN):
+    return ", ".join(names[:shown]) + (", ..." if len(names) > shown else "") if names else "none"
+
+
+@HOOKS.register_module()
+class CheckpointLoader(HookBase):
+    """Before training, load `cfg.weight` (.pth or .safetensors); with `cfg.resume`, the state of the run as well."""
+
+    def __init__(self, keywords="", replacement=None, strict=False):
+        self.keywords, self.replacement, self.strict = keywords, replacement, strict
+
+    def before_train(self):
+        weight = self.trainer.cfg.weight
+        if weight in (None, "", "None"):
+            self.trainer.logger.info("No weight to load: training starts from the initialisation")
+            return
+        previous = Path(weight).with_suffix(".prev.pth")
+        if not Path(weight).is_file() and not (self.trainer.cfg.resume and previous.is_file()):
+            raise FileNotFoundError(f"no checkpoint at {weight}: give an existing file as weight (-w), or none.")
+        self.trainer.logger.info(f"Loading weight at: {weight}")
+        if self.trainer.cfg.resume:
+            self.resume(load_last_pth(weight))
+        else:
+            self.load(weight)
+
+    def load(self, weight):
+        if Path(weight).suffix == ".safetensors":
+            state_dict = load_checkpoint(weight)[0]
+        else:
+            checkpoint = load_pth(weight)
+            state_dict = checkpoint.get("state_dict", checkpoint)
+        load_weights(self.trainer.model, rename_keys(state_dict, self.keywords, self.replacement), self.strict)
+
+    def resume(self, checkpoint):
+        trainer, state = self.trainer, checkpoint.get("msm") or {}
+        check_same_run(trainer, state)
+        load_weights(trainer.model, rename_keys(checkpoint["state_dict"]), strict=True)
+        trainer.optimizer.load_state_dict(checkpoint["optimizer"])
+        trainer.scheduler.load_state_dict(checkpoint["scheduler"])
+        if trainer.scaler is not None and checkpoint["scaler"]:
+            trainer.scaler.load_state_dict(checkpoint["scaler"])
+        trainer.best_metric_value = checkpoint["best_metric_value"]
+        trainer.start_epoch, trainer.start_iter = checkpoint["epoch"], state.get("iter", 0)
+        per_epoch = len(trainer.train_loader) // trainer.cfg.gradient_accumulation_steps
+        trainer.global_step = state.get("step", checkpoint["epoch"] * per_epoch)
+        trainer.skipped_steps = state.get("skipped", 0)
+        trainer.resume_state = state
+        trainer.logger.info(
+            f"Resuming at step {trainer.global_step}: epoch {trainer.start_epoch + 1}, iteration {trainer.start_iter} "
+            f"(rank {comm.get_rank()})"
+        )

@@ -1,0 +1,132 @@
+"""MSMMetricsWriter: metrics.jsonl, one JSON object an optimizer step, in both hosts."""
+
+import json
+import math
+import resource
+import time
+from pathlib import Path
+
+import torch
+
+from pointcept_msm.atomic_file import replace_file
+from pointcept_msm.embedded import comm
+from pointcept_msm.engines.hooks.export import count_steps
+from pointcept_msm.engines.hooks.progress import unwrap
+from pointcept_msm.host import HOOKS, HookBase
+
+FILE_NAME = "metrics.jsonl"
+FROM_MODEL = ("momentum", "mask_ratio")  # attributes of the model that are written when it has them
+
+
+def keep_until(path, step):
+    """Drop the lines of a metrics file that lie beyond `step`, and a torn last one."""
+    kept = []
+    for line in Path(path).read_text().splitlines():
+        try:
+            if json.loads(line)["step"] <= step:
+                kept.append(line + "\n")
+        except (json.JSONDecodeError, KeyError):
+            break
+    with replace_file(path, "w") as file:
+        file.writelines(kept)
+
+
+def to_json_number(value):
+    """A float or int as JSON can hold it; None for NaN and infinity."""
+    number = value.item() if hasattr(value, "item") else value
+    return number if isinstance(number, int) or math.isfinite(number) else None
+
+
+def read_peak_memory():
+    """Largest memory of this process so far in MiB: on the GPU if there is one, resident otherwise."""
+    if torch.cuda.is_available():
+        return torch.cuda.max_memory_allocated() / 2**20
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
+
+
+def count_scenes(batch):
+    """Scenes in a batch of this process: its names, or the ends in its shortest offset."""
+    if isinstance(batch.get("name"), (list, tuple)):
+        return len(batch["name"])
+    return min((len(value) for key, value in batch.items() if "offset" in key), default=0)
+
+
+@HOOKS.register_module("MSMMetricsWriter")
+class MSMMetricsWriter(HookBase):
+    """Writes a line every `interval` optimizer steps; the model's outputs are rank 0's means over a line's steps.
+
+    A resumed run goes on after the step it resumes from. Skipped steps write no line; `skipped` counts them.
+    """
+
+    def __init__(self, interval=1):
+        if interval < 1:
+            raise ValueError(f"MSMMetricsWriter interval is {interval}: give a positive number of steps.")
+        self.interval, self.file = interval, None
+        self.start_line()
+
+    def state_dict(self):
+        """The line that is being collected, so that a run stopped in the middle of it writes the same one."""
+        sums = {key: float(total) for key, total in self.sums.items()}
+        seconds = time.perf_counter() - self.start
+        return {"sums": sums, "iterations": self.iterations, "scenes": self.scenes, "seconds": seconds}
+
+    def load_state_dict(self, state):
+        self.sums, self.iterations, self.scenes = dict(state["sums"]), state["iterations"], state["scenes"]
+        self.start = time.perf_counter() - state["seconds"]
+
+    def before_epoch(self):
+        if not self.iterations:
+            self.start = time.perf_counter()  # leave the evaluation between epochs out of the speed
+        if self.file is not None or not comm.is_main_process():
+            return
+        path = Path(self.trainer.cfg.save_path) / FILE_NAME
+        self.step = count_steps(self.trainer)  # by now the whole run is restored
+        self.written = self.step - self.step % self.interval
+        if self.trainer.cfg.resume and path.exists():
+            keep_until(path, self.step)
+        self.file = open(path, "a" if self.trainer.cfg.resume else "w", buffering=1)  # noqa: SIM115  open for the whole run
+
+    def start_line(self):
+        self.sums, self.iterations, self.scenes, self.start = {}, 0, 0, time.perf_counter()
+
+    def before_step(self):
+        self.lr = self.trainer.optimizer.param_groups[0]["lr"]  # the schedule moves inside the step
+
+    def after_step(self):
+        if self.file is None:
+            return
+        info, step = self.trainer.comm_info, count_steps(self.trainer)
+        for key, value in info["model_output_dict"].items():
+            self.sums[key] = self.sums.get(key, 0) + value.detach().double()
+        self.iterations += 1
+        self.scenes += count_scenes(info["input_dict"])
+        if step == self.step:
+            if self.trainer._gradient_accumulation_counter == 0:
+                self.start_line()  # the step was skipped: its values are not finite
+            return
+        self.step = step
+        if step % self.interval == 0:
+            self.write_line(step)
+
+    def write_line(self, step):
+        model = unwrap(self.trainer.model)
+        seconds, steps = time.perf_counter() - self.start, step - self.written
+        record = {
+            "step": step,
+            "epoch": self.trainer.epoch + 1,
+            **{key: to_json_number(total / self.iterations) for key, total in self.sums.items()},
+            "lr": self.lr,
+            **{name: to_json_number(getattr(model, name)) for name in FROM_MODEL if hasattr(model, name)},
+            "scenes_per_second": round(self.scenes * comm.get_world_size() / seconds, 3),
+            "seconds_per_step": round(seconds / steps, 4),
+            "peak_memory_mib": round(read_peak_memory(), 1),
+            "skipped": getattr(self.trainer, "skipped_steps", 0),
+        }
+        self.file.write(json.dumps(record) + "\n")
+        self.file.flush()
+        self.written = step
+        self.start_line()
+
+    def after_train(self):
+        if self.file is not None:
+            self.file.close()

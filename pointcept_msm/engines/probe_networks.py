@@ -1,0 +1,103 @@
+"""Which networks a probe judges: exported files, a folder of them, a training checkpoint, or a model in memory."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+
+from pointcept_msm.checkpoints import load_checkpoint
+from pointcept_msm.embedded.training_state import to_plain
+from pointcept_msm.engines.hooks.export import find_networks
+from pointcept_msm.extractor import find_weights
+from pointcept_msm.host import Config
+
+NETWORKS = ("student", "teacher")
+# Where a training checkpoint (model_last.pth) keeps each network; DDP puts "module." before it.
+TRAINING_PREFIXES = {name: f"{name}.backbone." for name in NETWORKS}
+
+
+class ProbeNetwork(NamedTuple):
+    """One network to judge: its name (student, teacher, ...), weights, the config that builds it, and its meta."""
+
+    name: str
+    state_dict: Mapping[str, torch.Tensor]
+    config: dict
+    meta: dict
+
+
+def load_networks(
+    weight: str | Path, wanted=NETWORKS, config: dict | None = None, meta: dict | None = None
+) -> list[ProbeNetwork]:
+    """Networks at `weight`: a folder with <name>.safetensors, a .safetensors file, a shipped name, or a training .pth.
+
+    config and meta: of the backbone, for a .pth, which holds neither (default: those of the run's config.py beside it);
+    entries of meta override a file's own.
+    FileNotFoundError or ValueError: nothing there, or nothing that is wanted.
+    """
+    path, meta = Path(weight), dict(meta or {})
+    if path.suffix in (".pth", ".pt"):
+        return load_training_checkpoint(path, wanted, config, meta)
+    files = [path / f"{name}.safetensors" for name in wanted] if path.is_dir() else [find_weights(weight)]
+    files = [f for f in files if f.is_file()]
+    if not files:
+        raise FileNotFoundError(
+            f"{path} holds none of {', '.join(f'{n}.safetensors' for n in wanted)}; give a file or a run's folder"
+        )
+    networks = []
+    for file in files:
+        state_dict, own_config, own_meta = load_checkpoint(file)
+        own_meta = {**own_meta, **meta}
+        networks.append(ProbeNetwork(str(own_meta.get("network") or file.stem), state_dict, own_config, own_meta))
+    return networks
+
+
+def load_training_checkpoint(path: Path, wanted, config: dict | None, meta: dict) -> list[ProbeNetwork]:
+    """The wanted networks of a model_last.pth or model_best.pth, by `TRAINING_PREFIXES`."""
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"no checkpoint at {path}; give a run's model/model_last.pth or an exported .safetensors file"
+        )
+    if not config:
+        config, run = read_run_config(path)
+        meta = {**run, **meta}
+    if not config:
+        raise ValueError(
+            f"{path} holds weights only; the config needs model.backbone, which says what network they belong to"
+        )
+    state = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
+    state = {key.removeprefix("module."): value for key, value in state.items()}
+    networks = []
+    for name in wanted:
+        prefix = TRAINING_PREFIXES[name]
+        own = {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
+        if own:
+            networks.append(ProbeNetwork(name, own, dict(config), dict(meta, network=name)))
+    if not networks:
+        kinds = sorted({".".join(key.split(".")[:2]) for key in state})
+        raise ValueError(
+            f"{path} has no {' or '.join(TRAINING_PREFIXES[n] + '*' for n in wanted)}, only {', '.join(kinds[:6])}"
+        )
+    return networks
+
+
+def read_run_config(path: Path) -> tuple[dict, dict]:
+    """The backbone's config and its inputs from the config.py beside a run's checkpoints, or empty."""
+    for folder in path.resolve().parents[:2]:
+        if (folder / "config.py").is_file():
+            cfg = Config.fromfile(str(folder / "config.py"))
+            run = {key: to_plain(cfg.get(key)) for key in ("grid_size", "feat_keys") if cfg.get(key) is not None}
+            return to_plain((cfg.get("model") or {}).get("backbone") or {}), run
+    return {}, {}
+
+
+def collect_networks(model: torch.nn.Module, wanted, config: dict, meta: dict) -> list[ProbeNetwork]:
+    """The wanted networks of a model in memory, as copies of their weights."""
+    networks = []
+    for name, network in find_networks(model).items():
+        if name in wanted:
+            state = {key: value.detach().cpu().clone() for key, value in network.state_dict().items()}
+            networks.append(ProbeNetwork(name, state, dict(config), dict(meta, network=name)))
+    if not networks:
+        raise ValueError(f"the model has no {' or '.join(wanted)} with a backbone; give weight=FILE instead")
+    return networks

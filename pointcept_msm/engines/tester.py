@@ -1,0 +1,212 @@
+"""MSMProbeTester: the protocol for judging frozen features, on exported networks, beside what no training gives."""
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+
+from pointcept_msm.embedded import comm
+from pointcept_msm.embedded.training_state import to_plain
+from pointcept_msm.engines.hooks.progress import unwrap
+from pointcept_msm.engines.probe_networks import NETWORKS, ProbeNetwork, collect_networks, load_networks
+from pointcept_msm.extractor import build_extractor, hash_state
+from pointcept_msm.host import TESTERS, build_dataset, register
+from pointcept_msm.probing.baselines import RawInput
+from pointcept_msm.probing.evaluate import ProbeSettings, evaluate_probes
+from pointcept_msm.probing.features import FeatureSource, extract_scene, extract_scenes
+from pointcept_msm.probing.report import Row, build_results, print_table, save_report
+from pointcept_msm.probing.scene_list import SceneList, check_disjoint
+
+LOGGER = logging.getLogger("msm")
+BASELINES = ("random", "raw")
+
+
+@dataclass
+class ProbeOptions:
+    """Keys of `cfg.test`; those of the probes themselves are explained at ProbeSettings.
+
+    points_per_scene: points drawn from each train scene; test_points: from each test scene (None: all). scenes,
+    test_scenes: at most so many (None: all). seeds: one run each, over draws of points, held-out scenes, the bank and
+    the random initialisation. supervised: weights of a supervised network, for a row of its own. grid_size, feat_keys:
+    instead of what the weights' file says. cache_dir: features are kept there.
+    """
+
+    probes: Sequence[str] = ("knn", "linear")
+    networks: Sequence[str] = NETWORKS
+    baselines: Sequence[str] = BASELINES
+    supervised: str | None = None
+    num_classes: int | None = None
+    points_per_scene: int | None = 1000
+    test_points: int | None = None
+    scenes: int | None = None
+    test_scenes: int | None = None
+    seeds: Sequence[int] = (0,)
+    mode: str = "exact"
+    k: int = ProbeSettings.k
+    temperature: float = ProbeSettings.temperature
+    bank: int | None = ProbeSettings.bank
+    l2_grid: Sequence[float] = ProbeSettings.l2_grid
+    max_iter: int = ProbeSettings.max_iter
+    things: Sequence[int] = ()
+    min_points: int = ProbeSettings.min_points
+    grid_size: float | None = None
+    feat_keys: Sequence[str] | None = None
+    max_voxels: int = 500_000
+    autocast: str | None = None
+    fill: dict | None = None
+    cache_dir: str | None = None
+    device: str | None = None
+
+
+class Candidate(NamedTuple):
+    """A row to be: build(seed) gives its feature source; checkpoint is the hash of its weights."""
+
+    method: str
+    network: str
+    build: Callable[[int], FeatureSource]
+    checkpoint: str = "-"
+
+
+@register(TESTERS, "MSMProbeTester")
+class MSMProbeTester:
+    """Fits probes on `cfg.data.train`, reads `cfg.data.test` once, prints the table and writes results.json and
+    results.md.
+
+    cfg.weight: an exported .safetensors, a folder holding student's and teacher's, or a model_last.pth (with
+    cfg.model.backbone). model: judged instead of cfg.weight. Options: `ProbeOptions`, from cfg.test or as keywords.
+    With several processes the scenes are shared out and features pass through the cache; the first process fits.
+    """
+
+    def __init__(self, cfg, model=None, test_loader=None, verbose=False, **options):
+        self.cfg, self.model, self.verbose = cfg, model, verbose
+        self.options = build_options({**to_plain(cfg.get("test") or {}), **to_plain(options)})
+        self.device = self.options.device or _current_device()
+        self.cache_dir = self.options.cache_dir
+        if self.cache_dir is None and comm.get_world_size() > 1:
+            self.cache_dir = str(Path(cfg.save_path) / "features")
+
+    def test(self) -> dict | None:
+        """Run everything; returns what results.json holds, None on processes other than the first."""
+        train, test = (
+            self.build_scenes("train", self.options.scenes),
+            self.build_scenes("test", self.options.test_scenes),
+        )
+        check_disjoint(train, test)
+        settings = self.build_settings()
+        rows = [self.judge(candidate, train, test, settings) for candidate in self.build_candidates()]
+        if comm.get_rank() > 0:
+            return None
+        results = build_results(rows, dict(vars(self.options), weight=str(self.cfg.get("weight"))))
+        path = save_report(self.cfg.save_path, results)
+        print_table(results)
+        LOGGER.info("probe results: %s", path)
+        return results
+
+    def build_scenes(self, part: str, limit: int | None) -> SceneList:
+        """The scenes of cfg.data.train or cfg.data.test."""
+        if part not in self.cfg.data:
+            raise ValueError(f"the config has no data.{part}; probes fit on data.train and score on data.test")
+        return SceneList(build_dataset(self.cfg.data[part]), limit)
+
+    def build_settings(self) -> ProbeSettings:
+        """What the probes take, from the options and the data's number of classes."""
+        classes = self.options.num_classes or self.cfg.data.get("num_classes")
+        if not classes:
+            raise ValueError("the number of classes is not known; set data.num_classes or test.num_classes")
+        own = {
+            f.name: getattr(self.options, f.name)
+            for f in fields(ProbeSettings)
+            if f.name not in ("num_classes", "device")
+        }
+        return ProbeSettings(num_classes=int(classes), device=self.device, **own)
+
+    def load_networks(self) -> list[ProbeNetwork]:
+        """What is to be judged: the model given, or what cfg.weight points to."""
+        option, cfg = self.options, self.cfg
+        config = to_plain((cfg.get("model") or {}).get("backbone") or {})
+        given = {key: getattr(option, key) for key in ("grid_size", "feat_keys") if getattr(option, key) is not None}
+        run = {key: to_plain(cfg.get(key)) for key in ("grid_size", "feat_keys") if cfg.get(key) is not None}
+        if self.model is not None:
+            return collect_networks(unwrap(self.model), option.networks, config, run | given)
+        if not cfg.get("weight"):
+            raise ValueError("no weights to judge; give weight=FILE (.safetensors, a run's folder, or model_last.pth)")
+        trained_here = str(cfg.weight).endswith((".pth", ".pt"))  # the file says nothing of its inputs, the config does
+        return load_networks(cfg.weight, option.networks, config, run | given if trained_here else given)
+
+    def build_candidates(self) -> Iterator[Candidate]:
+        """Every row of the table, ours first."""
+        networks = self.load_networks()
+        supervised = load_networks(self.options.supervised, ("supervised",)) if self.options.supervised else []
+        for method, own in (("MSM", networks), ("supervised", supervised)):
+            for n in own:
+                yield Candidate(method, n.name, lambda seed, n=n: self.build_source(n), hash_state(n.state_dict)[:16])
+        if "random" in self.options.baselines:
+            blank = networks[0]._replace(state_dict=None)
+            yield Candidate("random initialisation", "-", lambda seed: self.build_source(blank, seed))
+        if "raw" in self.options.baselines:
+            yield Candidate("raw input", "-", lambda seed: RawInput())
+
+    def build_source(self, network: ProbeNetwork, seed: int = 0) -> FeatureSource:
+        """The extractor of a network, initialised from `seed` if it has no weights; no random generator is moved."""
+        option = self.options
+        autocast = getattr(torch, option.autocast) if option.autocast else None
+        settings = dict(max_voxels=option.max_voxels, autocast=autocast, fill=option.fill)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            return build_extractor(network.state_dict, network.config, network.meta, self.device, **settings)
+
+    def judge(self, candidate: Candidate, train: SceneList, test: SceneList, settings: ProbeSettings) -> Row | None:
+        """One row: all probes, once a seed; None on processes other than the first."""
+        option, row = self.options, None
+        for seed in option.seeds:
+            source = candidate.build(seed)
+            shared = dict(seed=seed, mode=option.mode, cache_dir=self.cache_dir)
+            self.fill_cache(source, train, test, shared)
+            if comm.get_rank() > 0:
+                continue
+            known = extract_scenes(source, train, points=option.points_per_scene, **shared)
+            unseen = (extract_scene(source, scene, points=option.test_points, **shared) for scene in test)
+            metrics, chosen, _ = evaluate_probes(known, unseen, source.levels, settings, seed)
+            row = row or start_row(candidate, source, len(train), len(test))
+            row.add(metrics, chosen)
+            shown = ", ".join(f"{name} {value:.1f}" for name, value in metrics.items())
+            LOGGER.info("%s (%s), seed %d: %s", candidate.method, candidate.network, seed, shown)
+        return row
+
+    def fill_cache(self, source: FeatureSource, train: SceneList, test: SceneList, shared: dict) -> None:
+        """With several processes: each extracts its share of the scenes into the cache."""
+        rank, world = comm.get_rank(), comm.get_world_size()
+        if world == 1:
+            return
+        for scenes, points in ((train, self.options.points_per_scene), (test, self.options.test_points)):
+            for i in range(rank, len(scenes), world):
+                extract_scene(source, scenes[i], points=points, **shared)
+        comm.synchronize()
+
+
+def build_options(values: dict) -> ProbeOptions:
+    """Options from a config section; ValueError names unknown keys and baselines."""
+    values = {key: value for key, value in values.items() if key not in ("type", "verbose")}
+    allowed = [f.name for f in fields(ProbeOptions)]
+    unknown = [key for key in values if key not in allowed]
+    if unknown:
+        raise ValueError(f"unknown key(s) in test: {', '.join(unknown)}; allowed: {', '.join(allowed)}")
+    options = ProbeOptions(**values)
+    for name, given, known in (("baselines", options.baselines, BASELINES), ("networks", options.networks, NETWORKS)):
+        if any(x not in known for x in given):
+            raise ValueError(f"test.{name} is {list(given)}; allowed: {', '.join(known)}")
+    return options
+
+
+def start_row(candidate: Candidate, source: FeatureSource, fit_scenes: int, test_scenes: int) -> Row:
+    """A row without metrics yet."""
+    voxel_size = getattr(source, "voxel_size", None)
+    shared = dict(width=source.channels, voxel_size=voxel_size, checkpoint=candidate.checkpoint)
+    return Row(candidate.method, candidate.network, {}, fit_scenes, test_scenes, **shared)
+
+
+def _current_device():
+    return f"cuda:{torch.cuda.current_device()}" if torch.cuda.is_available() else "cpu"

@@ -1,0 +1,265 @@
+"""From a scene to one feature vector a point: the single path used by probes, export, pictures and the README.
+
+Steps (paper's released preprocessing): shift the scene to its x/y middle and lowest z, voxelise (one point a voxel,
+here the one nearest the voxel's centre, so that nothing is random), normalise the inputs, run the network, bring all
+levels back to the points. A scene with too many voxels runs in overlapping tiles. Legend: N points, V voxels, C
+channels.
+"""
+
+import hashlib
+import json
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from pointcept_msm.datasets.features import build_feat, count_channels
+from pointcept_msm.datasets.scene_io import check_scene
+from pointcept_msm.datasets.voxelise import voxelise
+from pointcept_msm.models.feature_sampling import AXIS_SIZE, sample_levels
+from pointcept_msm.models.layers.voxel_levels import Level
+from pointcept_msm.tiles import build_tiles
+
+VOXEL_SIZE = 0.02  # metres, the paper's main model; used when a checkpoint does not say
+SHIPPED = Path(__file__).parent / "weights"
+
+
+class FeatureExtractor:
+    """Frozen features of whole scenes. network: {grid_coord, feat, offset} -> [Level]; config: what built it.
+
+    meta may hold `grid_size` (metres) and `feat_keys` (of color, normal, coord; exported files call them `features`).
+    fill: values for inputs that a scene lacks, in the scene's own units, e.g. {"normal": (0, 0, 1), "color": 127.5}.
+    max_voxels: above it a scene runs in tiles; margin: their overlap in metres (default 8 coarsest voxels). autocast:
+    a dtype for mixed precision, or None. The network's training mode is left as it was found.
+    """
+
+    def __init__(
+        self,
+        network: torch.nn.Module,
+        config: Mapping | None = None,
+        meta: Mapping | None = None,
+        device: str | torch.device | None = None,
+        *,
+        max_voxels: int = 500_000,
+        margin: float | None = None,
+        autocast: torch.dtype | None = None,
+        fill: Mapping | None = None,
+    ):
+        self.config, self.meta = dict(config or {}), dict(meta or {})
+        self.voxel_size = float(self.meta.get("grid_size") or VOXEL_SIZE)
+        self.feat_keys = tuple(self.meta.get("feat_keys") or self.meta.get("features") or ("color", "normal"))
+        self.in_channels = check_input_width(self.feat_keys, self.config.get("in_channels"))
+        self.device = torch.device(device) if device is not None else _device_of(network)
+        self.network = network.to(self.device)
+        self.max_voxels, self.margin, self.autocast, self.fill = max_voxels, margin, autocast, dict(fill or {})
+
+    def extract(
+        self,
+        scene: Mapping | Sequence[Mapping],
+        mode: str = "exact",
+        chunk: int | None = None,
+        rows: np.ndarray | None = None,
+    ) -> np.ndarray | list[np.ndarray]:
+        """Features (N, C) float32, row i for point i; a list of scenes gives a list of arrays.
+
+        mode: see `sample_levels`. chunk: voxels a forward pass, instead of `max_voxels`. rows: only these points'
+        features. ValueError: a broken scene, or one without an input that the network takes.
+        """
+        if not isinstance(scene, Mapping):
+            return [self.extract(s, mode, chunk) for s in scene]
+        scene = self._complete(scene)
+        coord = centre_coord(scene["coord"])
+        voxels = voxelise(coord, self.voxel_size, random=False)
+        self._check_extent(voxels.grid_coord)
+        feat = build_feat(
+            {k: v[voxels.point] for k, v in (scene | dict(coord=coord)).items() if k in self.feat_keys}, self.feat_keys
+        )
+        point_voxel = voxels.voxel if rows is None else voxels.voxel[rows]
+        out = np.empty((len(point_voxel), self.channels), dtype=np.float32)
+        margin = self._margin_voxels()
+        for part, core in build_tiles(voxels.grid_coord, chunk or self.max_voxels, margin):
+            self._extract_part(voxels.grid_coord, feat, part, core, mode, point_voxel, out)
+        return out
+
+    @property
+    def levels(self) -> list[tuple[str, float, slice]]:
+        """(name, voxel edge in metres, its channels) of every level, fine to coarse."""
+        table, start = [], 0
+        for i, (stride, width) in enumerate(self._layout):
+            table.append((f"level{i}", stride * self.voxel_size, slice(start, start + width)))
+            start += width
+        return table
+
+    @property
+    def channels(self) -> int:
+        """Width of a feature vector."""
+        return sum(width for _, width in self._layout)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Digest of weights, config and inputs: equal only for extractors that give equal features."""
+        settings = (
+            self.config,
+            self.voxel_size,
+            self.feat_keys,
+            self.autocast,
+            self.fill,
+            self.max_voxels,
+            self.margin,
+        )
+        return hash_state(self.network.state_dict(), settings)
+
+    @cached_property
+    def _layout(self):
+        """(stride, width) of every level, from a pass over two voxels."""
+        grid = np.array([[0, 0, 0], [1, 1, 1]])
+        levels = self._forward(grid, np.zeros((2, self.in_channels), dtype=np.float32))
+        return [(level.stride, level.feat.shape[1]) for level in levels]
+
+    def _margin_voxels(self):
+        coarsest = self._layout[-1][0]
+        return 8 * coarsest if self.margin is None else int(np.ceil(self.margin / self.voxel_size))
+
+    def _complete(self, scene):
+        """The scene, checked, with `fill` in place of inputs that it lacks."""
+        name = str(scene.get("name", "the scene"))
+        missing = [k for k in self.feat_keys if k not in scene]
+        unfilled = [k for k in missing if k not in self.fill]
+        if "coord" not in scene or unfilled:
+            raise ValueError(
+                f"{name} has no {', '.join(unfilled or ['coord'])}; the network takes {', '.join(self.feat_keys)}: "
+                'add the array, or say what stands for it, e.g. fill={"normal": (0, 0, 1)}'
+            )
+        shape = (len(scene["coord"]), 3)
+        filled = {k: np.broadcast_to(np.asarray(self.fill[k], dtype=np.float32), shape) for k in missing}
+        return check_scene({**scene, **filled}, name)
+
+    def _check_extent(self, grid):
+        size = int(grid.max()) + 1
+        if size > AXIS_SIZE:
+            raise ValueError(
+                f"the scene spans {size} voxels of {self.voxel_size} m along an axis; allowed {AXIS_SIZE}: remove far "
+                "points or cut the scene"
+            )
+
+    def _extract_part(self, grid, feat, part, core, mode, point_voxel, out):
+        """Run voxels `part` and write the features of points whose voxel is in `core` (both row numbers of grid)."""
+        coarsest = self._layout[-1][0]
+        origin = grid[part].min(0) // coarsest * coarsest  # aligned, so that coarse cells are those of the whole scene
+        levels = self._forward(grid[part] - origin, feat[part])
+        levels = [Level(_shift(x.coord, origin // x.stride), x.feat, x.stride) for x in levels]
+        position = np.full(len(grid), -1)
+        position[core] = np.arange(len(core))
+        query = torch.from_numpy(grid[core]).to(self.device)
+        batch = torch.zeros(len(core), dtype=torch.long, device=self.device)
+        extent = torch.from_numpy(grid.max(0, keepdims=True) + 1)
+        with torch.no_grad():
+            sampled = sample_levels(levels, query, batch, mode, extent).float().cpu().numpy()
+        place = position[point_voxel]
+        mine = np.flatnonzero(place >= 0)
+        for start in range(0, len(mine), 1 << 16):  # by blocks: no second array of the output's size
+            block = mine[start : start + (1 << 16)]
+            out[block] = sampled[place[block]]
+
+    def _forward(self, grid, feat):
+        batch = dict(
+            grid_coord=torch.from_numpy(np.ascontiguousarray(grid)).long(),
+            feat=torch.from_numpy(np.ascontiguousarray(feat)),
+            offset=torch.tensor([len(grid)]),
+        )
+        batch = {k: v.to(self.device) for k, v in batch.items()}
+        mixed = torch.autocast(self.device.type, dtype=self.autocast) if self.autocast is not None else nullcontext()
+        with evaluating(self.network), torch.no_grad(), mixed:
+            return self.network(batch)
+
+
+@contextmanager
+def evaluating(network: torch.nn.Module) -> Iterator[None]:
+    """Every module in eval mode inside the block, each back in its own mode after it."""
+    modes = [(module, module.training) for module in network.modules()]
+    network.eval()
+    try:
+        yield
+    finally:
+        for module, training in modes:
+            module.training = training
+
+
+def centre_coord(coord: np.ndarray) -> np.ndarray:
+    """Coordinates (N, 3) float64 with x and y around their mid-range and z from 0, as the released CenterShift."""
+    coord = np.asarray(coord, dtype=np.float64)
+    low, high = coord.min(0), coord.max(0)
+    middle = (low + high) / 2
+    return coord - np.array([middle[0], middle[1], low[2]])
+
+
+def check_input_width(keys: Sequence[str], in_channels: int | None) -> int:
+    """Width of the inputs `keys`; ValueError when a key is unknown or the width is not the network's in_channels."""
+    width = count_channels(keys)
+    if in_channels is not None and width != in_channels:
+        raise ValueError(
+            f"feat_keys {list(keys)} give {width} channels, the network takes {in_channels}; "
+            "give the feat_keys it was trained with"
+        )
+    return width
+
+
+def hash_state(state_dict: Mapping[str, torch.Tensor], settings: object = None) -> str:
+    """SHA-256 of named tensors and settings, as hex."""
+    digest = hashlib.sha256(json.dumps(settings, sort_keys=True, default=str).encode())
+    for name in sorted(state_dict):
+        value = state_dict[name].detach().cpu().contiguous()
+        digest.update(repr((name, tuple(value.shape), str(value.dtype))).encode())
+        digest.update(value.flatten().view(torch.uint8).numpy().data)
+    return digest.hexdigest()
+
+
+def load(name_or_path: str | Path, device: str | torch.device | None = None, **kwargs) -> FeatureExtractor:
+    """Extractor of an exported network: a .safetensors file or the name of shipped weights; kwargs as FeatureExtractor.
+
+    FileNotFoundError: neither, with the names that exist.
+    """
+    from pointcept_msm.checkpoints import load_checkpoint
+
+    path = find_weights(name_or_path)
+    state_dict, config, meta = load_checkpoint(path)
+    logging.getLogger("msm").info("features from %s", path)
+    return build_extractor(state_dict, config, meta, device, **kwargs)
+
+
+def build_extractor(state_dict, config: Mapping, meta: Mapping, device=None, **kwargs) -> FeatureExtractor:
+    """Build the network of `config` with all levels out, load `state_dict` strictly (None: leave it as initialised)."""
+    from pointcept_msm.host import build_model
+
+    config = dict(config)
+    if "output" in config:
+        config["output"] = "levels"
+    network = build_model(dict(config))
+    if state_dict is not None:
+        network.load_state_dict(state_dict, strict=True)
+    return FeatureExtractor(network, config, meta, device, **kwargs)
+
+
+def find_weights(name_or_path: str | Path) -> Path:
+    """The file itself, or the shipped weights of that name."""
+    for path in (Path(name_or_path), SHIPPED / f"{name_or_path}.safetensors"):
+        if path.is_file():
+            return path
+    names = sorted(p.stem for p in SHIPPED.glob("*.safetensors"))
+    raise FileNotFoundError(
+        f"no weights {str(name_or_path)!r}: give a .safetensors file or one of: {', '.join(names) or 'none shipped'}"
+    )
+
+
+def _device_of(network):
+    parameter = next(network.parameters(), None)
+    return parameter.device if parameter is not None else torch.device("cpu")
+
+
+def _shift(coord, origin):
+    """Level coordinates (V_l, 4) moved by `origin` (3,) cells of that level."""
+    return coord + torch.from_numpy(np.append(0, origin)).to(coord)

@@ -1,0 +1,76 @@
+"""The seam between this package and what runs it: registries and builders of Pointcept or of the embedded host.
+
+The host is chosen once, when this module is first imported (see `selection`). Only this subpackage imports Pointcept;
+everything else takes these names from here.
+"""
+
+from pointcept_msm.host.selection import LOGGER, broken_pointcept, select_host
+
+HOST = select_host()
+
+if HOST == "pointcept":
+    try:
+        from pointcept_msm.host import pointcept as _host
+    except Exception as error:  # a half-installed Pointcept can fail in any way, e.g. OSError from a CUDA library
+        raise broken_pointcept(error) from error
+else:
+    from pointcept_msm.host import embedded as _host
+
+MODELS = _host.MODELS
+LOSSES = _host.LOSSES
+HOOKS = _host.HOOKS
+DATASETS = _host.DATASETS
+TRANSFORMS = _host.TRANSFORMS
+TESTERS = _host.TESTERS
+TRAINERS = _host.TRAINERS
+OPTIMIZERS = _host.OPTIMIZERS
+SCHEDULERS = _host.SCHEDULERS
+REGISTRIES = (MODELS, LOSSES, DATASETS, TRANSFORMS, HOOKS, TRAINERS, TESTERS, OPTIMIZERS, SCHEDULERS)
+
+HookBase = _host.HookBase
+Config = _host.Config
+Compose = _host.Compose
+DefaultDataset = _host.DefaultDataset
+build_model = _host.build_model
+build_dataset = _host.build_dataset
+build_hooks = _host.build_hooks
+
+LOGGER.info("host: %s", HOST)
+
+
+def register(registry, name: str):
+    """Class decorator: register under `name`, and do nothing when the same class (by module and name) is there already.
+
+    Raises KeyError, as the registries do, when the name belongs to another class.
+    """
+
+    def decorate(cls):
+        known = registry.module_dict.get(name)
+        if known is None or (known.__module__, known.__qualname__) != (cls.__module__, cls.__qualname__):
+            return registry.register_module(name)(cls)
+        return registry.register_module(name, force=True)(cls)
+
+    return decorate
+
+
+__all__ = [
+    "DATASETS",
+    "HOOKS",
+    "HOST",
+    "LOSSES",
+    "MODELS",
+    "OPTIMIZERS",
+    "REGISTRIES",
+    "SCHEDULERS",
+    "TESTERS",
+    "TRAINERS",
+    "TRANSFORMS",
+    "Compose",
+    "Config",
+    "DefaultDataset",
+    "HookBase",
+    "build_dataset",
+    "build_hooks",
+    "build_model",
+    "register",
+]

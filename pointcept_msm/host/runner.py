@@ -1,0 +1,59 @@
+"""Training and testing from a config, launched by whichever host was chosen."""
+
+import os
+
+from pointcept_msm.embedded.defaults import default_setup, load_run_config, prepare_run, refuse_overwrite
+from pointcept_msm.embedded.launch import is_torchrun_child, launch
+from pointcept_msm.embedded.logger import build_logger
+from pointcept_msm.host import HOST, TESTERS, TRAINERS
+
+if HOST == "embedded":
+    import pointcept_msm.embedded.trainer  # noqa: F401  registers DefaultTrainer
+
+
+def run_training(config_file, options=(), num_gpus=1, num_machines=1, machine_rank=0, dist_url="auto"):
+    """Train a config given by path or name with `key=value` options; returns the exit code."""
+    cfg = load_run_config(config_file, options)
+    if not is_torchrun_child() or os.environ["RANK"] == "0":
+        refuse_overwrite(cfg)
+    return _dispatch(train_worker, cfg, (num_gpus, num_machines, machine_rank, dist_url), "config.py")
+
+
+def run_testing(config_file, options=(), num_gpus=1, num_machines=1, machine_rank=0, dist_url="auto"):
+    """Run the tester of a config; returns the exit code."""
+    cfg = load_run_config(config_file, options, resume_from_run=False)
+    return _dispatch(test_worker, cfg, (num_gpus, num_machines, machine_rank, dist_url), "test_config.py")
+
+
+def _dispatch(worker, cfg, machines, file_name):
+    if HOST == "embedded":
+        return launch(worker, *machines, args=(cfg,))
+    from pointcept.engines.launch import launch as pointcept_launch
+
+    if cfg.get("max_steps") is not None:
+        raise ValueError("max_steps is read in the embedded host only: set epoch, or MSM_HOST=embedded.")
+    prepare_run(cfg, file_name)  # Pointcept's processes take the config as it is here
+    pointcept_launch(worker, *machines, cfg=(cfg,))
+    return 0
+
+
+def train_worker(cfg):
+    """One process of a training run."""
+    cfg = _set_up(cfg, "config.py")
+    TRAINERS.build(dict(type=cfg.train.type, cfg=cfg)).train()
+
+
+def test_worker(cfg):
+    """One process of a test."""
+    cfg = _set_up(cfg, "test_config.py")
+    if HOST == "embedded":
+        build_logger(os.path.join(cfg.save_path, "test.log"))
+    TESTERS.build(dict(cfg=cfg, **cfg.test)).test()
+
+
+def _set_up(cfg, file_name):
+    if HOST == "pointcept":
+        from pointcept.engines.defaults import default_setup as pointcept_setup
+
+        return pointcept_setup(cfg)
+    return default_setup(prepare_run(cfg, file_name))

@@ -1,0 +1,1 @@
+"""Judging frozen features: kNN, linear and instance probes on arrays, label budgets, layer importance, reports."""

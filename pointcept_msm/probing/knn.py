@@ -1,0 +1,111 @@
+"""k-nearest-neighbour probe: exact cosine neighbours in a bank of labelled features, in bounded memory.
+
+The paper does not give its settings; k = 20, temperature 0.07 and L2-normalised levels follow the usual k-NN practice
+for self-supervised features. Both sides are cut into chunks and the k best are kept as the bank goes by. Legend: Q
+queries, B bank rows, C channels, K classes.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+LevelSlice = tuple[str, float, slice]
+
+
+def normalise_levels(feat: torch.Tensor, levels: Sequence[LevelSlice] | None = None) -> torch.Tensor:
+    """Each level's block scaled to length 1 / sqrt(L), so that a dot product is the mean cosine of the levels. (N,
+    C).
+    """
+    slices = [s for _, _, s in levels] if levels else [slice(0, feat.shape[1])]
+    blocks = [F.normalize(feat[:, s].float(), dim=1) for s in slices]
+    return torch.cat(blocks, 1).div_(len(slices) ** 0.5)
+
+
+def find_neighbours(
+    query: np.ndarray,
+    bank: np.ndarray,
+    k: int = 20,
+    levels: Sequence[LevelSlice] | None = None,
+    device: str | torch.device = "cpu",
+    query_chunk: int = 2048,
+    bank_chunk: int = 16384,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """The k nearest bank rows of every query by cosine: similarity (Q, k) float32, falling, and row (Q, k) int64, on
+    the CPU.
+
+    k is cut to the bank's size. ValueError: an empty bank or different widths.
+    """
+    query, bank = torch.as_tensor(query), torch.as_tensor(bank)
+    if not len(bank) or query.shape[1] != bank.shape[1]:
+        raise ValueError(
+            f"queries are {tuple(query.shape)} and the bank {tuple(bank.shape)}; the bank needs rows of the same width"
+        )
+    k = min(k, len(bank))
+    best = torch.full((len(query), k), -2.0)  # below any cosine
+    row = torch.zeros((len(query), k), dtype=torch.long)
+    for start in range(0, len(bank), bank_chunk):
+        part = normalise_levels(bank[start : start + bank_chunk].to(device), levels)
+        for low in range(0, len(query), query_chunk):
+            rows = slice(low, low + query_chunk)
+            similarity = normalise_levels(query[rows].to(device), levels) @ part.T  # (q, b)
+            value, index = similarity.topk(min(k, len(part)), dim=1)
+            value, place = torch.cat([best[rows], value.cpu()], 1).topk(k, dim=1)
+            best[rows] = value
+            row[rows] = torch.cat([row[rows], index.cpu() + start], 1).gather(1, place)
+    return best, row
+
+
+def vote(similarity: torch.Tensor, label: torch.Tensor, num_classes: int, temperature: float = 0.07) -> torch.Tensor:
+    """Sum of exp(similarity / temperature) a class: similarity (Q, k), label (Q, k) -> (Q, K)."""
+    weight = torch.exp((similarity - similarity[:, :1]) / temperature)  # the largest is 1: no overflow, same order
+    return (F.one_hot(label.long(), num_classes) * weight[..., None]).sum(1)
+
+
+def predict_knn(
+    query: np.ndarray,
+    bank: np.ndarray,
+    bank_label: np.ndarray,
+    num_classes: int,
+    ks: Sequence[int] = (20, 1),
+    temperature: float = 0.07,
+    levels: Sequence[LevelSlice] | None = None,
+    device: str | torch.device = "cpu",
+    **chunks: int,
+) -> dict[int, np.ndarray]:
+    """Class of every query for each k of `ks`, {k: (Q,) int64}, from one search; bank labels must all be known (>=
+    0).
+    """
+    bank_label = torch.as_tensor(np.asarray(bank_label)).long()
+    if len(bank_label) != len(bank) or (
+        len(bank_label) and not 0 <= bank_label.min() <= bank_label.max() < num_classes
+    ):
+        raise ValueError(
+            f"{len(bank_label)} labels for {len(bank)} bank rows; every row needs a class in 0..{num_classes - 1}, "
+            "drop unknown ones"
+        )
+    similarity, row = find_neighbours(query, bank, max(ks), levels, device, **chunks)
+    return {k: vote(similarity[:, :k], bank_label[row[:, :k]], num_classes, temperature).argmax(1).numpy() for k in ks}
+
+
+def natural_bank(label: np.ndarray, size: int | None, seed: int = 0) -> np.ndarray:
+    """Row numbers of at most `size` known labels, drawn evenly: class shares as in the data. Sorted."""
+    known = np.flatnonzero(np.asarray(label) >= 0)
+    if size is None or len(known) <= size:
+        return known
+    return np.sort(np.random.default_rng(seed).choice(known, size, replace=False))
+
+
+def balanced_bank(label: np.ndarray, size: int | None, seed: int = 0) -> np.ndarray:
+    """Row numbers with the same count of every class that occurs, at most size // classes: as many as the rarest class
+    has, but 50 where it has fewer and then gives all. Sorted."""
+    label = np.asarray(label)
+    classes, counts = np.unique(label[label >= 0], return_counts=True)
+    if not len(classes):
+        return np.zeros(0, dtype=np.int64)
+    share = max(int(counts.min()), 50)
+    share = share if size is None else max(1, min(share, size // len(classes)))
+    rng = np.random.default_rng(seed)
+    rows = [rng.permutation(np.flatnonzero(label == c))[:share] for c in classes]
+    return np.sort(np.concatenate(rows))

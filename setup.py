@@ -1,0 +1,89 @@
+"""Package metadata. Importing torch here is forbidden: the package must install before anything heavy is there."""
+
+import re
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+ROOT = Path(__file__).resolve().parent
+
+
+def load_version() -> str:
+    """Version string of the package, read as text so that nothing is imported."""
+    source = ROOT / "pointcept_msm" / "__init__.py"
+    found = re.search(r'^__version__\s*=\s*"([^"]+)"', source.read_text(encoding="utf-8"), re.MULTILINE)
+    if found is None:
+        raise ValueError(f'{source} has no line `__version__ = "X.Y.Z"`; add one, setup.py reads the version there.')
+    return found.group(1)
+
+
+# The default install runs everything on a CPU with the torch back end: nothing here is compiled for a CUDA version.
+INSTALL = [
+    "torch>=2.4",
+    "numpy>=1.24",
+    "mmengine-lite>=0.10.4",
+    "safetensors>=0.4",
+    "tensorboard>=2.12",
+    "tqdm>=4.60",
+    "rich>=13",
+    "plyfile>=1.0",
+    "scipy>=1.10",
+    "pillow>=10",
+]
+
+EXTRAS = {
+    # ruff is pinned because another release formats differently.
+    "dev": ["pytest>=8", "ruff==0.17.6", "hypothesis>=6.100", "scikit-learn>=1.3", "setuptools>=70.1"],
+    # Sparse convolution on NVIDIA GPUs. Choose the spconv wheel of your CUDA release if 12.0 is not yours.
+    "cuda": ["spconv-cu120; platform_system == 'Linux'"],
+    # The same operations written in Triton: NVIDIA and AMD, no CUDA release in the name.
+    "triton": ["spconv-triton; platform_system == 'Linux'"],
+    "hub": ["huggingface_hub>=0.23"],
+    # What a Pointcept checkout imports. Its own CUDA extension pointops is built from the checkout (libs/pointops).
+    "pointcept": [
+        "spconv-cu120; platform_system == 'Linux'",
+        "torch-scatter",
+        "torch-cluster",
+        "torch-geometric",
+        "torchvision",
+        "addict",
+        "einops",
+        "h5py",
+        "open3d",
+        "packaging",
+        "peft",
+        "pillow",
+        "scipy",
+        "sharedarray",
+        "tensorboard",
+        "tensorboardX",
+        "termcolor",
+        "timm",
+        "transformers",
+        "wandb",
+        "yapf",
+    ],
+}
+
+setup(
+    name="pointcept_msm",
+    version=load_version(),
+    description="Masked Scene Modeling: self-supervised learning on 3D scenes, with or without Pointcept",
+    long_description=(ROOT / "README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    author="pointcept_msm authors",
+    license="MIT",
+    license_files=["LICENSE"],
+    keywords=["self-supervised learning", "3D scenes", "point cloud", "Pointcept"],
+    packages=find_packages(include=["pointcept_msm", "pointcept_msm.*"]),
+    package_data={"pointcept_msm": ["weights/*.safetensors"]},
+    python_requires=">=3.10",
+    install_requires=INSTALL,
+    extras_require=EXTRAS,
+    classifiers=[
+        "Development Status :: 4 - Beta",
+        "Intended Audience :: Science/Research",
+        "Programming Language :: Python :: 3",
+        "Topic :: Scientific/Engineering :: Artificial Intelligence",
+    ],
+)

@@ -1,0 +1,138 @@
+"""MSMScenesDataset: layouts, order, refusals, samples."""
+
+import json
+
+import numpy as np
+import pytest
+
+from pointcept_msm.datasets.scene_files import count_points
+from pointcept_msm.datasets.scene_io import save_scene
+from pointcept_msm.datasets.scenes import MSMScenesDataset, list_scenes
+from pointcept_msm.host import Config, build_dataset
+
+
+def scene(points=20, value=0.0):
+    return dict(coord=np.random.default_rng(0).uniform(size=(points, 3)) + value, segment=np.arange(points) % 3)
+
+
+@pytest.fixture
+def root(tmp_path):
+    for i, path in enumerate(("train/b", "train/a", "train/c.npz", "train/d.ply", "train/e.pth", "val/a")):
+        save_scene(tmp_path / path, scene(20 + i, i))
+    (tmp_path / "train" / "notes.txt").write_text("no scene")
+    (tmp_path / "train" / "empty_folder").mkdir()
+    return tmp_path
+
+
+def build(root, **config):
+    return build_dataset(Config(dict(data=dict(type="MSMScenesDataset", data_root=str(root), **config))).data)
+
+
+def test_split_folders_hold_folders_and_files(root):
+    dataset = build(root, loop=2)
+    assert [dataset.get_data_name(i) for i in range(10)] == ["a", "b", "c", "d", "e"] * 2 and len(dataset) == 10
+    assert [len(dataset[i]["coord"]) for i in range(5)] == [21, 20, 22, 23, 24]
+    assert dataset[0]["split"] == "train"
+
+
+def test_scenes_without_splits(root):
+    assert [path.name for path in list_scenes(root / "train", "train")] == ["a", "b", "c.npz", "d.ply", "e.pth"]
+
+
+@pytest.mark.parametrize("name", ["small", "small.txt"])
+def test_text_list(root, name):
+    (root / "small.txt").write_text("# two scenes\nval/a\n\ntrain/c.npz  # a file\n")
+    dataset = build(root, split=name)
+    assert [dataset[i]["name"] for i in range(2)] == ["c", "a"] and len(dataset) == 2
+
+
+def test_json_list(root):
+    (root / "small.json").write_text(json.dumps(["train/e.pth", "train/b"]))
+    assert [path.name for path in list_scenes(root, "small")] == ["b", "e.pth"]
+
+
+def test_list_that_names_no_scene(root):
+    (root / "small.txt").write_text("val/a\nval/z\n")
+    with pytest.raises(FileNotFoundError, match=r"small.txt names .*val/z .1 of 2 like it., which is no scene"):
+        build(root, split="small")
+
+
+def test_links_are_followed(root, tmp_path):
+    linked = tmp_path / "linked"
+    linked.mkdir()
+    (linked / "train").symlink_to(root / "val")
+    (root / "val" / "b").symlink_to(root / "train" / "b")
+    dataset = build(linked)
+    assert [dataset[i]["name"] for i in range(2)] == ["a", "b"] and dataset[1]["split"] == "train"
+
+
+def test_several_splits_keep_names_apart(root):
+    dataset = build(root, split=["val", "train"])
+    names = [dataset.get_data_name(i) for i in range(len(dataset))]
+    assert names == ["val-a", "train-a", "b", "c", "d", "e"] and len(dataset[0]["coord"]) == 25
+    assert [dataset.get_split_name(i) for i in range(2)] == ["val", "train"]
+
+
+def test_what_cannot_be_listed_is_refused(root, tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"data_root .*nowhere does not exist"):
+        build(tmp_path / "nowhere")
+    with pytest.raises(FileNotFoundError, match="has no split 'test', only train, val; choose one of them"):
+        build(root, split="test")
+    (tmp_path / "nothing").mkdir()
+    with pytest.raises(
+        FileNotFoundError, match=r"nothing holds no scene; put scenes at <root>/<split>/<scene>/coord.npy"
+    ):
+        build(tmp_path / "nothing")
+
+
+def test_a_scene_that_fails_names_itself(root):
+    np.save(root / "train" / "b" / "color.npy", np.zeros((3, 3)))
+    with pytest.raises(ValueError, match="train/b: color has 3 rows and coord 20"):
+        build(root)[1]
+
+
+def test_missing_colors_are_not_made_up_and_missing_labels_are_unknown(root):
+    (root / "train" / "b" / "segment.npy").unlink()
+    sample = build(root)[1]
+    assert set(sample) == {"coord", "segment", "instance", "name", "split"}
+    assert set(sample["segment"]) == set(sample["instance"]) == {-1}
+    assert set(build(root)[0]["segment"]) == {0, 1, 2}
+
+
+def test_narrow_types_are_widened(root):
+    np.save(root / "val" / "a" / "normal.npy", np.ones((25, 3), np.float16))
+    np.save(root / "val" / "a" / "color.npy", np.full((25, 3), 255, np.uint8))
+    sample = build(root, split="val")[0]
+    assert sample["normal"].dtype == sample["color"].dtype == np.float32 and sample["color"].max() == 255
+
+
+def test_cache_reads_once_and_hands_out_copies(root):
+    dataset = build(root, cache=True, transform=[dict(type="PositiveShift")])
+    raw = dataset.get_data(0)["coord"]
+    dataset[0]
+    (root / "train" / "a" / "coord.npy").unlink()
+    assert np.array_equal(dataset.get_data(5)["coord"], raw)
+
+
+def test_small_scenes_are_left_out(root):
+    assert build(root, min_points=23).names == ["d", "e"]
+    with pytest.raises(FileNotFoundError, match="no scene of train has 99 points; lower min_points"):
+        build(root, min_points=99)
+
+
+def test_points_are_counted_without_reading_the_scene(root):
+    assert [count_points(path) for path in list_scenes(root, "train")] == [21, 20, 22, 23, 24]
+
+
+def test_test_mode(root):
+    voxelize = dict(type="GridSample", grid_size=0.4, mode="test")
+    dataset = build(
+        root, test_mode=True, test_cfg=dict(voxelize=voxelize, crop=None, post_transform=[], aug_transform=[[]])
+    )
+    item = dataset[1]
+    covered = np.concatenate([fragment["index"] for fragment in item["fragment_list"]])
+    assert item["name"] == "b" and set(covered) == set(range(20)) and len(item["segment"]) == 20
+
+
+def test_registered_under_its_name(root):
+    assert isinstance(build(root), MSMScenesDataset)

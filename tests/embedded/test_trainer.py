@@ -1,0 +1,184 @@
+"""The embedded trainer on a toy problem: steps, accumulation, skipped steps, early end, data order, two processes."""
+
+import json
+import logging
+import os
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from pointcept_msm.embedded.loader import EpochSampler, SeededDataset
+from tests import toy
+
+
+def weights(trainer):
+    return {name: value.clone() for name, value in trainer.model.state_dict().items()}
+
+
+def find_hook(trainer, name):
+    return next(hook for hook in trainer.hooks if type(hook).__name__ == name)
+
+
+def assert_same(left, right, **tolerance):
+    assert left.keys() == right.keys()
+    for name in left:
+        torch.testing.assert_close(left[name], right[name], **tolerance or dict(rtol=0, atol=0))
+
+
+def subfolder(folder, name):
+    (folder / name).mkdir()
+    return folder / name
+
+
+def still(**model):
+    """A model without dropout, so that only the data decides."""
+    return dict(type="ToyModel", dropout=0.0, **model)
+
+
+def test_life_cycle_and_attributes(tmp_path):
+    trainer = toy.build_trainer(tmp_path)
+    assert (trainer.max_epoch, len(trainer.train_loader), trainer.total_steps) == (2, 8, 16)
+    assert trainer.cfg.scheduler.total_steps == 16 and trainer.scaler is None
+    before = weights(trainer)
+    trainer.train()
+    assert trainer.global_step == find_hook(trainer, "ToyTeacherHook").ticks == 16
+    assert (trainer.epoch, trainer._gradient_accumulation_counter) == (1, 0)
+    assert any(not torch.equal(before[name], value) for name, value in weights(trainer).items())
+    assert trainer.scheduler.last_epoch == 16
+    log = (tmp_path / "run" / "train.log").read_text()
+    assert log.count("Train: [") == 16 and "Val result: mIoU" in log
+
+
+def test_log_every_thins_the_log(tmp_path):
+    toy.build_trainer(tmp_path, ["log_every=4"]).train()
+    assert (tmp_path / "run" / "train.log").read_text().count("Train: [") == 5  # the first, and 4, 8, 12, 16
+
+
+def test_accumulated_steps_equal_a_larger_batch(tmp_path):
+    small = toy.build_trainer(subfolder(tmp_path, "a"), ["gradient_accumulation_steps=2"], model=still())
+    large = toy.build_trainer(subfolder(tmp_path, "b"), ["batch_size=4"], model=still())
+    large.model.load_state_dict(small.model.state_dict())
+    small.train()
+    large.train()
+    assert small.global_step == large.global_step == find_hook(small, "ToyTeacherHook").ticks == 8
+    assert_same(weights(small), weights(large), rtol=1e-4, atol=1e-6)
+
+
+def test_the_number_of_workers_does_not_change_a_run(tmp_path):
+    results = []
+    for workers in (0, 2):
+        trainer = toy.build_trainer(subfolder(tmp_path, str(workers)), [f"num_worker={workers}"])
+        trainer.train()
+        results.append(weights(trainer))
+    assert_same(*results)
+
+
+def test_a_nan_scene_is_skipped_and_named(tmp_path):
+    train = dict(type="ToyDataset", scenes=8, broken=(3,))
+    trainer = toy.build_trainer(tmp_path, data={**toy.BASE["data"], "train": train})
+    trainer.train()
+    # scene 3 stands in two of the four data passes' batches of an epoch, so four of sixteen steps fall out, less
+    # when two of its repeats share a batch
+    assert 2 <= trainer.skipped_steps <= 4
+    assert trainer.global_step == 16 - trainer.skipped_steps == find_hook(trainer, "ToyTeacherHook").ticks
+    assert trainer.scheduler.last_epoch == trainer.global_step
+    assert all(value.isfinite().all() for value in weights(trainer).values())
+    lines = [line for line in (tmp_path / "run" / "train.log").read_text().splitlines() if "Skipped" in line]
+    assert len(lines) == trainer.skipped_steps and all("scene3" in line for line in lines)
+
+
+def test_a_skipped_step_lowers_the_loss_scale(tmp_path):
+    """Half precision scales the loss; here with the CPU's scaler."""
+    train = dict(type="ToyDataset", scenes=8, broken=(3,))
+    trainer = toy.build_trainer(tmp_path, data={**toy.BASE["data"], "train": train})
+    trainer.scaler = torch.amp.GradScaler("cpu", init_scale=1024.0)
+    trainer.train()
+    assert trainer.skipped_steps > 0 and trainer.global_step == 16 - trainer.skipped_steps
+    assert trainer.scaler.get_scale() == 1024.0 / 2**trainer.skipped_steps
+    assert all(value.isfinite().all() for value in weights(trainer).values())
+
+
+def test_resume_needs_a_loader(tmp_path):
+    toy.build_trainer(tmp_path, ["max_steps=1"], hooks=[dict(type="MSMCheckpointer")]).train()
+    with pytest.raises(ValueError, match="no hook loads the checkpoint"):
+        toy.build_trainer(tmp_path, ["resume=true"])
+
+
+def test_too_many_skipped_steps_end_the_run_with_advice(tmp_path):
+    train = dict(type="ToyDataset", scenes=8, broken=tuple(range(8)))
+    trainer = toy.build_trainer(tmp_path, ["max_skipped=3"], data={**toy.BASE["data"], "train": train})
+    with pytest.raises(ValueError, match=r"4 times in a row .*lower the learning rate"):
+        trainer.train()
+    log = (tmp_path / "run" / "train.log").read_text()
+    assert "Traceback" in log and trainer.global_step == 0
+
+
+def test_max_steps_ends_the_run_and_shortens_the_schedule(tmp_path):
+    trainer = toy.build_trainer(tmp_path, ["max_steps=5"])
+    trainer.train()
+    assert trainer.global_step == trainer.cfg.scheduler.total_steps == trainer.scheduler.last_epoch == 5
+    lines = (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()
+    assert json.loads(lines[-1])["lr"] < 1e-3  # the end of the cycle, not its middle
+    assert trainer.epoch == 0 and (tmp_path / "run" / "student.safetensors").is_file()
+
+
+def test_half_precision_on_a_cpu_only_when_asked(tmp_path):
+    trainer = toy.build_trainer(tmp_path, ["enable_amp=true", "amp_dtype=bfloat16"])
+    with trainer.autocast():
+        assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == torch.float32
+    trainer = toy.build_trainer(tmp_path, ["enable_amp=true", "amp_dtype=bfloat16", "amp_on_cpu=true"])
+    with trainer.autocast():
+        assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == torch.bfloat16
+    with pytest.raises(ValueError, match=r"amp_dtype is 'half': choose from float16, bfloat16"):
+        toy.build_trainer(tmp_path, ["amp_dtype=half"])
+
+
+def test_the_logger_is_given_back(tmp_path):
+    toy.build_trainer(tmp_path, ["max_steps=1"]).train()
+    assert logging.getLogger("msm").propagate and not logging.getLogger("msm").handlers
+
+
+def test_sampler_is_a_function_of_seed_and_epoch():
+    sampler = EpochSampler(10, seed=1)
+    sampler.set_epoch(0)
+    first = list(sampler)
+    sampler.set_epoch(1)
+    second = list(sampler)
+    assert sorted(i for _, i in first) == list(range(10)) and {e for e, _ in second} == {1}
+    assert [i for _, i in first] != [i for _, i in second]
+    sampler.set_epoch(0, skip=4)
+    assert list(sampler) == first[4:] and len(sampler) == 10
+
+
+@pytest.mark.parametrize(("length", "world"), [(8, 2), (7, 2), (3, 8)])
+def test_shares_cover_the_epoch_in_the_order_of_one_process(length, world):
+    shares = [list(EpochSampler(length, 5, rank, world)) for rank in range(world)]
+    assert len({len(share) for share in shares}) == 1
+    interleaved = [key for group in zip(*shares) for key in group]
+    assert interleaved[:length] == list(EpochSampler(length, 5))
+
+
+def test_items_do_not_depend_on_what_was_drawn_before():
+    data = SeededDataset(toy.ToyDataset(), seed=2)
+    first = data[(0, 3)]["feat"]
+    state = torch.get_rng_state()
+    assert torch.equal(data[(0, 3)]["feat"], first)
+    assert torch.equal(torch.get_rng_state(), state), "drawing an item must leave the model's generator alone"
+    assert not torch.equal(data[(1, 3)]["feat"], first)
+
+
+def test_two_processes_equal_one(tmp_path):
+    path = toy.write_config(subfolder(tmp_path, "two"), model=still(), max_steps=6)
+    command = [sys.executable, "tools/train.py", "--config-file", path, "--num-gpus", "2", "--options"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "MSM_HOST": "embedded"}
+    command = [*map(str, command), f"save_path={tmp_path}/two/run"]
+    done = subprocess.run(command, cwd=toy.ROOT, capture_output=True, text=True, env=environment)
+    assert done.returncode == 0, done.stderr[-2000:]
+    trainer = toy.build_trainer(subfolder(tmp_path, "one"), model=still(), max_steps=6)
+    trainer.train()
+    two = torch.load(tmp_path / "two/run/model/model_last.pth", weights_only=True)
+    assert len(two["msm"]["rng"]) == 2
+    two = {name.removeprefix("module."): value for name, value in two["state_dict"].items()}
+    assert_same(weights(trainer), two, rtol=1e-5, atol=1e-6)

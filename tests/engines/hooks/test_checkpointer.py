@@ -1,0 +1,259 @@
+"""MSMCheckpointer: a run that is killed, stopped, or loses a file goes on as if nothing had happened."""
+
+import errno
+import json
+import logging
+import multiprocessing
+import os
+import resource
+import signal
+from pathlib import Path
+
+import pytest
+import torch
+
+from pointcept_msm.checkpoints import load_checkpoint
+from pointcept_msm.embedded.hooks.checkpoint_saver import save_pth
+from pointcept_msm.engines.hooks.checkpointer import MSMCheckpointer
+from tests import toy
+
+LAST = Path("run/model/model_last.pth")
+TIMES = ("scenes_per_second", "seconds_per_step", "peak_memory_mib")
+
+
+def run_and_crash(folder, epoch, iteration, number, options=()):
+    """Train in a forked process that gets a signal after that iteration; returns its exit code."""
+
+    def crash():
+        os.setsid()
+        os.environ["TOY_CRASH"] = f"{epoch},{iteration},{int(number)}"
+        train(folder, options)
+
+    folder.mkdir(exist_ok=True)
+    child = multiprocessing.get_context("fork").Process(target=crash)
+    child.start()
+    child.join(60)
+    return child.exitcode
+
+
+def train(folder, options=(), **changes):
+    trainer = toy.build_trainer(folder, options, **changes)
+    trainer.train()
+    return trainer
+
+
+def resume(folder, options=(), **changes):
+    return train(folder, ["resume=true", *options], **changes)
+
+
+def read(path):
+    return torch.load(path, weights_only=True)
+
+
+def assert_equal(left, right, place="checkpoint"):
+    """Nested values equal to the bit, the clock apart."""
+    assert type(left) is type(right), place
+    if isinstance(left, dict):
+        assert left.keys() == right.keys(), place
+        for key in left.keys() - {"seconds"}:
+            assert_equal(left[key], right[key], f"{place}.{key}")
+    elif isinstance(left, (list, tuple)):
+        assert len(left) == len(right), place
+        for index, pair in enumerate(zip(left, right)):
+            assert_equal(*pair, f"{place}.{index}")
+    elif isinstance(left, torch.Tensor):
+        assert torch.equal(left, right), place
+    else:
+        assert left == right, place
+
+
+def read_metrics(folder):
+    lines = (folder / "run" / "metrics.jsonl").read_text().splitlines()
+    return [{k: v for k, v in json.loads(line).items() if k not in TIMES} for line in lines]
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """A run that nothing disturbs."""
+    folder = tmp_path_factory.mktemp("whole")
+    train(folder)
+    return folder
+
+
+def assert_same_run(folder, whole):
+    assert_equal(read(folder / LAST), read(whole / LAST))
+    assert read_metrics(folder) == read_metrics(whole)
+
+
+@pytest.mark.parametrize("moment", [(0, 4), (1, 3)])
+def test_kill_and_resume_equals_no_kill(tmp_path, whole, moment):
+    """Killed two steps after the last save, in the first epoch or the second; workers are added on the way back."""
+    assert run_and_crash(tmp_path, *moment, signal.SIGKILL) == -signal.SIGKILL
+    saved = read(tmp_path / LAST)["msm"]
+    assert saved["step"] < moment[0] * 8 + moment[1] + 1 and saved["iter"] > 0
+    resume(tmp_path, ["num_worker=1"])
+    assert_same_run(tmp_path, whole)
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_polite_signal_saves_and_the_run_goes_on(tmp_path, whole, number, code):
+    assert run_and_crash(tmp_path, 1, 1, number) == code
+    assert read(tmp_path / LAST)["msm"]["step"] == 10, "the step it was in is finished and saved"
+    assert f"Stopped by {number.name} after step 10" in (tmp_path / "run/train.log").read_text()
+    resume(tmp_path)
+    assert_same_run(tmp_path, whole)
+
+
+def test_a_signal_to_the_whole_group_spares_the_workers(tmp_path, whole):
+    """As job schedulers send it: the data loader's workers get it too."""
+    assert run_and_crash(tmp_path, 1, 1, -signal.SIGTERM, ["num_worker=2"]) == 143
+    resume(tmp_path, ["num_worker=0"])
+    assert_same_run(tmp_path, whole)
+
+
+def test_resume_in_the_middle_of_an_accumulation(tmp_path):
+    options = ["gradient_accumulation_steps=3"]
+    (tmp_path / "whole").mkdir()
+    train(tmp_path / "whole", options)
+    assert run_and_crash(tmp_path / "cut", 0, 3, signal.SIGTERM, options) == 143
+    saved = read(tmp_path / "cut" / LAST)["msm"]
+    assert saved["waiting"] == 1 and saved["gradients"]
+    resume(tmp_path / "cut")
+    assert_same_run(tmp_path / "cut", tmp_path / "whole")
+
+
+def test_a_torn_file_falls_back_to_the_one_before(tmp_path, whole):
+    assert run_and_crash(tmp_path, 1, 3, signal.SIGKILL) == -signal.SIGKILL
+    last = tmp_path / LAST
+    before = read(last.with_suffix(".prev.pth"))["msm"]["step"]
+    assert before < read(last)["msm"]["step"]
+    torn = last.read_bytes()[:2000]
+    last.unlink()
+    last.write_bytes(torn)
+    resume(tmp_path)
+    log = (tmp_path / "run/train.log").read_text()
+    assert "WARNING" in log and "model_last.prev.pth" in log and f"Resuming at step {before}:" in log
+    assert_same_run(tmp_path, whole)
+
+
+def test_a_full_disk_leaves_the_old_file_intact(tmp_path):
+    """The kernel refuses to let a file grow beyond a limit, in the middle of the write."""
+    path = tmp_path / "model_last.pth"
+    save_pth({"weight": torch.ones(10)}, path)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))
+    try:
+        with pytest.raises(OSError, match=r"cannot write .*model_last\.pth: .*the file of before is intact") as caught:
+            save_pth({"weight": torch.ones(1_000_000)}, path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert caught.value.errno == errno.EFBIG and "\n" not in str(caught.value)
+    assert torch.equal(read(path)["weight"], torch.ones(10))
+    assert [p.name for p in tmp_path.iterdir()] == ["model_last.pth"], "no half-written file is left"
+
+
+def test_no_space_is_said_in_plain_words(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(torch, "save", full)
+    with pytest.raises(OSError, match=r"the disk is full \(nothing was left there\)"):
+        save_pth({}, tmp_path / "model_last.pth")
+
+
+def test_contents_and_companions(whole):
+    state, folder = read(whole / LAST), (whole / LAST).parent
+    assert state.keys() == {"epoch", "state_dict", "optimizer", "scheduler", "scaler", "best_metric_value", "msm"}
+    assert (state["epoch"], state["msm"]["step"], state["msm"]["iter"]) == (2, 16, 0)
+    assert ["ToyTeacherHook", {"ticks": 16}] in state["msm"]["hooks"]
+    assert {p.name for p in folder.iterdir()} == {"model_last.pth", "model_last.prev.pth", "model_best.pth"}
+    assert read(folder / "model_last.prev.pth")["msm"]["step"] == 15
+    assert read(folder / "model_best.pth")["best_metric_value"] == state["best_metric_value"]
+
+
+def test_the_best_is_kept_and_epochs_on_request(tmp_path):
+    class FallingMetric(toy.HookBase):
+        def after_epoch(self):
+            info, values = self.trainer.comm_info, (0.5, 0.2)
+            info.update(current_metric_value=values[self.trainer.epoch], current_metric_name="toy")
+
+    trainer = toy.build_trainer(tmp_path, hooks=[dict(type="MSMCheckpointer", save_freq=1, keep=1, export=False)])
+    hook = FallingMetric()
+    hook.trainer = trainer
+    trainer.hooks.insert(0, hook)
+    trainer.train()
+    folder = (tmp_path / LAST).parent
+    assert {p.name for p in folder.iterdir()} == {"model_last.pth", "model_best.pth", "epoch_1.pth", "epoch_2.pth"}
+    assert read(folder / "model_best.pth")["epoch"] == 1 and read(folder / "model_last.pth")["epoch"] == 2
+    assert not (tmp_path / "run/student.safetensors").exists()
+
+
+def test_export_holds_weights_config_and_provenance(whole):
+    last = read(whole / LAST)["state_dict"]
+    for network in ("student", "teacher"):
+        state, config, meta = load_checkpoint(whole / f"run/{network}.safetensors")
+        assert config == {"type": "ToyBackbone", "channels": [4, 2]}
+        assert_equal(state, {k: last[f"{network}.backbone.{k}"] for k in ("weight", "bias")})
+        assert (meta["method"], meta["network"], meta["steps"], meta["dataset"]) == ("MSM", network, 16, "ToyDataset")
+        assert meta["loss"] == read_metrics(whole)[-1]["loss"] and meta["epochs"] == 4
+
+
+def test_resuming_a_finished_run_changes_nothing(tmp_path):
+    train(tmp_path, ["max_steps=5"])
+    before = read(tmp_path / LAST)
+    assert resume(tmp_path).global_step == 5
+    assert_equal(read(tmp_path / LAST), before)
+
+
+def test_a_changed_length_is_refused(tmp_path):
+    train(tmp_path, ["max_steps=5"])
+    with pytest.raises(ValueError, match="made with total_steps 5, this run has 6"):
+        resume(tmp_path, ["max_steps=6"])
+
+
+def test_resume_before_the_first_checkpoint_starts_over(tmp_path):
+    assert run_and_crash(tmp_path, 0, 1, signal.SIGKILL) == -signal.SIGKILL
+    assert resume(tmp_path, ["max_steps=2"]).global_step == 2
+
+
+def test_a_model_without_student_is_not_exported(tmp_path, caplog):
+    trainer = toy.build_trainer(tmp_path)
+    del trainer.model.student, trainer.model.teacher
+    with caplog.at_level(logging.INFO, logger="msm"):
+        hook = MSMCheckpointer()
+        hook.trainer = trainer
+        hook.after_train()
+    assert "Nothing to export" in (tmp_path / "run/train.log").read_text()
+    trainer.close()
+
+
+def test_in_the_pointcept_host_it_saves_epochs_only(tmp_path):
+    """A trainer with what Pointcept's has, and nothing more."""
+
+    class Bare:
+        pass
+
+    whole_trainer = toy.build_trainer(tmp_path)
+    bare = Bare()
+    for name in ("cfg", "logger", "model", "optimizer", "scheduler", "scaler", "comm_info", "hooks", "epoch",
+                 "best_metric_value"):  # fmt: skip
+        setattr(bare, name, getattr(whole_trainer, name))
+    bare.comm_info["model_output_dict"] = dict(loss=torch.tensor(1.0))
+    handlers = signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)
+    hook = MSMCheckpointer(every_steps=1)
+    hook.trainer = bare
+    hook.before_train()
+    assert (signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)) == handlers
+    hook.after_step()
+    assert not (tmp_path / LAST).exists()
+    hook.after_epoch()
+    hook.after_train()
+    state = read(tmp_path / LAST)
+    assert state["epoch"] == 1 and state["scaler"] is None and "rng" not in state["msm"]
+    assert (tmp_path / "run/teacher.safetensors").is_file()
+    whole_trainer.close()
+
+
+def test_keep_is_checked():
+    with pytest.raises(ValueError, match="keep is 3: choose 1"):
+        MSMCheckpointer(keep=3)

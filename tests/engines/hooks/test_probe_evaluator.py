@@ -1,0 +1,93 @@
+"""The training-time probe on a tiny network: what it measures, what it leaves alone, and that processes agree."""
+
+import socket
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+import torch.distributed as dist
+import torch.multiprocessing as mp
+
+from pointcept_msm.engines.hooks.probe_evaluator import MSMProbeEvaluator, quick_scores
+from pointcept_msm.host import Config, build_model
+from pointcept_msm.probing.features import SceneFeatures
+from tests.probe_toy import NETWORK, ProbeToyDataset
+
+
+def make_trainer(epoch=0, **dataset):
+    torch.manual_seed(0)
+    model = torch.nn.Module()
+    model.student = torch.nn.ModuleDict(dict(backbone=build_model(dict(NETWORK))))
+    model.teacher = torch.nn.ModuleDict(dict(backbone=build_model(dict(NETWORK))))
+    model.teacher.eval()
+    model.grid_size = 0.1
+    loader = SimpleNamespace(dataset=ProbeToyDataset(scenes=6, **dataset))
+    cfg = Config(dict(data=dict(num_classes=3)))
+    return SimpleNamespace(
+        model=model, train_loader=loader, cfg=cfg, comm_info={}, writer=None, epoch=epoch, max_epoch=4
+    )
+
+
+def test_hook_measures_and_leaves_the_trainer_alone():
+    hook, trainer = MSMProbeEvaluator(every=2, scenes=6, points_per_scene=60, metric="teacher_knn"), make_trainer()
+    hook.trainer = trainer
+    hook.before_train()
+    hook.after_epoch()
+    assert trainer.comm_info["current_metric_value"] == float("-inf")  # epoch 1 of every 2
+    trainer.epoch, state, numpy_state = 1, torch.random.get_rng_state(), np.random.get_state()[1].copy()
+    hook.after_epoch()
+    assert trainer.comm_info["current_metric_name"] == "teacher_knn_mIoU"
+    assert 60 < trainer.comm_info["current_metric_value"] <= 100
+    assert trainer.model.student.training and not trainer.model.teacher.training
+    assert torch.equal(torch.random.get_rng_state(), state) and np.array_equal(np.random.get_state()[1], numpy_state)
+    first = hook.evaluate()
+    assert set(first) == {"student_knn", "student_linear", "teacher_knn", "teacher_linear"} and hook.evaluate() == first
+
+
+def test_hook_needs_labels_and_a_known_metric():
+    hook, trainer = MSMProbeEvaluator(scenes=4), make_trainer()
+    hook.trainer = trainer
+    scene = trainer.train_loader.dataset.get_data
+    trainer.train_loader.dataset.get_data = lambda i: scene(i) | dict(segment=np.full(240, -1))
+    with pytest.raises(ValueError, match="no labelled points"):
+        hook.evaluate()
+    with pytest.raises(ValueError, match="metric is 'mIoU'"):
+        MSMProbeEvaluator(metric="mIoU")
+    del trainer.model.student
+    with pytest.raises(ValueError, match="was not measured"):
+        trainer.train_loader.dataset.get_data = scene
+        hook.evaluate()
+
+
+def test_quick_scores_do_not_depend_on_order():
+    rng = np.random.default_rng(0)
+    scenes = []
+    for i in range(6):
+        label = rng.integers(-1, 3, 50)
+        feat = (np.eye(4)[label] + 0.3 * rng.standard_normal((50, 4))).astype(np.float32)
+        scenes.append(SceneFeatures(f"s{i}", feat, label, label, feat[:, :3], np.arange(50)))
+    levels = [("a", 0.1, slice(0, 4))]
+    scores = quick_scores(scenes, levels, 3)
+    assert quick_scores(scenes[::-1], levels, 3) == scores and scores["linear"] > 90
+
+
+def evaluate_in_process(rank, port, folder):
+    """One of two processes; the second has fewer scenes to do."""
+    dist.init_process_group("gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=2)
+    torch.set_num_threads(1)
+    hook = MSMProbeEvaluator(scenes=5, points_per_scene=60)
+    hook.trainer = make_trainer()
+    torch.save(hook.evaluate(), folder / f"{rank}.pth")
+    dist.destroy_process_group()
+
+
+def test_two_processes_equal_one(tmp_path):
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        port = s.getsockname()[1]
+    mp.spawn(evaluate_in_process, args=(port, tmp_path), nprocs=2)
+    hook = MSMProbeEvaluator(scenes=5, points_per_scene=60)
+    hook.trainer = make_trainer()
+    alone = hook.evaluate()
+    assert torch.load(tmp_path / "0.pth") == torch.load(tmp_path / "1.pth") == pytest.approx(alone)

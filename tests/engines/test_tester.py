@@ -1,0 +1,124 @@
+"""The probe tester on a tiny network and made-up scenes whose answer is known."""
+
+import json
+import socket
+
+import pytest
+import torch
+import torch.distributed as dist
+import torch.multiprocessing as mp
+
+from pointcept_msm.engines.probe_networks import load_networks
+from pointcept_msm.engines.tester import MSMProbeTester, build_options
+from pointcept_msm.host import Config
+from tests.probe_toy import NETWORK, make_weights
+
+
+def make_config(folder, weight, **options):
+    data = dict(num_classes=3)
+    for part, split in (("train", "train"), ("test", "val")):
+        data[part] = dict(type="ProbeToyDataset", split=split, **options.pop(part, {}))
+    test = dict(type="MSMProbeTester", points_per_scene=100, l2_grid=(1e-1, 1e-3), max_iter=50, **options)
+    return Config(dict(save_path=str(folder), weight=str(weight), data=data, test=test))
+
+
+def run(folder, weight=None, **options):
+    if weight is None:
+        make_weights(folder)
+    return MSMProbeTester(make_config(folder, weight or folder, **options)).test()
+
+
+def by_method(results):
+    return {(row["method"], row["network"]): row for row in results["rows"]}
+
+
+def test_full_run(tmp_path, capsys):
+    probes = ("knn", "linear", "instance", "budgets", "layers")
+    results = run(tmp_path, probes=probes, things=(0, 1, 2), min_points=10, seeds=(0, 1))
+    rows = by_method(results)
+    assert set(rows) == {("MSM", "student"), ("MSM", "teacher"), ("random initialisation", "-"), ("raw input", "-")}
+    student = rows["MSM", "student"]
+    assert (student["fit_scenes"], student["test_scenes"], student["width"], student["seeds"]) == (4, 4, 24, 2)
+    assert student["voxel_size"] == 0.1 and len(student["checkpoint"]) == 16
+    assert student["checkpoint"] != rows["MSM", "teacher"]["checkpoint"]
+    for metric in (
+        "knn_mIoU",
+        "knn1_mIoU",
+        "knn_balanced_mIoU",
+        "linear_mIoU",
+        "AP50",
+        "linear_points_20",
+        "level1_alone",
+    ):
+        assert len(student["metrics"][metric]["values"]) == 2
+    assert rows["raw input", "-"]["metrics"]["linear_mIoU"]["mean"] > 99  # colour tells the class
+    assert student["metrics"]["linear_mIoU"]["mean"] > 90
+    saved = json.loads((tmp_path / "results.json").read_text())
+    assert saved["rows"] == results["rows"] and saved["git_revision"] and saved["settings"]["probes"] == list(probes)
+    assert "| MSM | student | " in (tmp_path / "results.md").read_text()
+    assert "raw input" in capsys.readouterr().out
+
+
+def test_twice_is_the_same_and_scene_order_does_not_matter(tmp_path):
+    first = run(tmp_path, baselines=("random",))
+    state = torch.random.get_rng_state()
+    again = run(tmp_path, tmp_path, baselines=("random",), train=dict(reverse=True), test=dict(reverse=True))
+    assert again["rows"] == first["rows"]
+    assert torch.equal(torch.random.get_rng_state(), state)
+
+
+def test_cache_gives_the_same(tmp_path):
+    first = run(tmp_path, networks=("student",), baselines=(), cache_dir=str(tmp_path / "cache"))
+    files = {p: p.stat().st_mtime_ns for p in (tmp_path / "cache").iterdir()}
+    again = run(tmp_path, tmp_path, networks=("student",), baselines=(), cache_dir=str(tmp_path / "cache"))
+    assert again["rows"] == first["rows"] and len(files) == 8
+    assert {p: p.stat().st_mtime_ns for p in (tmp_path / "cache").iterdir()} == files
+
+
+def test_shuffled_labels_give_chance(tmp_path):
+    results = run(tmp_path, networks=("student",), baselines=(), train=dict(shuffled=True, scenes=12))
+    assert results["rows"][0]["metrics"]["linear_mIoU"]["mean"] < 50
+
+
+def test_training_checkpoint(tmp_path):
+    """model_last.pth, with and without DDP's prefix, gives the rows of the exported files."""
+    exported = run(tmp_path, baselines=())
+    state = {"student.predictor.0.weight": torch.zeros(1)}
+    for name in ("student", "teacher"):
+        network = load_networks(tmp_path / f"{name}.safetensors")[0]
+        state |= {f"{name}.backbone.{key}": value for key, value in network.state_dict.items()}
+    for prefix in ("", "module."):
+        path = tmp_path / "model_last.pth"
+        torch.save(dict(state_dict={prefix + key: value for key, value in state.items()}, epoch=1), path)
+        cfg = make_config(tmp_path, path, baselines=())
+        cfg.model, cfg.grid_size = dict(type="MSM-v1m1", backbone=NETWORK), 0.1
+        assert MSMProbeTester(cfg).test()["rows"] == exported["rows"]
+
+
+def test_options_and_splits_are_checked(tmp_path):
+    with pytest.raises(ValueError, match=r"unknown key.*pionts"):
+        build_options(dict(type="MSMProbeTester", pionts=3))
+    with pytest.raises(ValueError, match="baselines is"):
+        build_options(dict(baselines=["supervised"]))
+    with pytest.raises(ValueError, match="test scenes are train scenes too"):
+        cfg = make_config(tmp_path, tmp_path)
+        cfg.data.test.split = "train"
+        MSMProbeTester(cfg).test()
+
+
+def run_in_process(rank, port, folder):
+    """One of two processes over the same weights and folder."""
+    dist.init_process_group("gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=2)
+    torch.set_num_threads(1)
+    results = run(folder, folder, baselines=("random",), networks=("student",))
+    torch.save(results and results["rows"], folder / f"{rank}.pth")
+    dist.destroy_process_group()
+
+
+def test_two_processes_equal_one(tmp_path):
+    alone = run(tmp_path, baselines=("random",), networks=("student",))
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        port = s.getsockname()[1]
+    mp.spawn(run_in_process, args=(port, tmp_path), nprocs=2)
+    assert torch.load(tmp_path / "0.pth") == alone["rows"] and torch.load(tmp_path / "1.pth") is None

@@ -1,0 +1,39 @@
+"""The same seeds give the same samples and batches in both hosts, bit for bit."""
+
+import importlib.util
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+RECIPES = Path(__file__).with_name("host_recipes.py")
+
+
+@pytest.fixture(scope="module")
+def both_hosts(tmp_path_factory, run_in_pointcept):
+    """Results in this process (embedded host) and in a real Pointcept."""
+    spec = importlib.util.spec_from_file_location("host_recipes", RECIPES)
+    recipes = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(recipes)
+    folder, out = tmp_path_factory.mktemp("scenes"), tmp_path_factory.mktemp("results") / "pointcept.npz"
+    recipes.write_scenes(folder)
+    run_in_pointcept(str(RECIPES), str(folder), str(out))
+    with np.load(out) as archive:
+        return recipes.run_all(str(folder)), dict(archive)
+
+
+@pytest.mark.pointcept
+def test_hosts_give_equal_samples(both_hosts):
+    ours, theirs = both_hosts
+    assert sorted(ours) == sorted(theirs)
+    unequal = [
+        key for key in ours if ours[key].dtype != theirs[key].dtype or not np.array_equal(ours[key], theirs[key])
+    ]
+    assert not unequal, f"{len(unequal)} of {len(ours)} results differ between the hosts: {unequal[:20]}"
+
+
+@pytest.mark.pointcept
+def test_comparison_covers_random_outcomes(both_hosts):
+    ours, _ = both_hosts
+    assert len(ours) > 500
+    assert len({ours[f"/rotations{seed}/result/coord:array"].tobytes() for seed in range(4)}) == 4

@@ -1,0 +1,79 @@
+"""All probes on one feature source: known answers, chance, order, and that nothing given is changed."""
+
+import numpy as np
+import pytest
+
+from pointcept_msm.probing import evaluate
+from pointcept_msm.probing.evaluate import ProbeSettings, evaluate_probes
+from pointcept_msm.probing.features import SceneFeatures
+
+LEVELS = [("level0", 0.02, slice(0, 4)), ("level1", 0.04, slice(4, 8))]
+
+
+def make_scenes(count, seed, noise=0.1, shuffled=False):
+    """Level 1 tells the class, level 0 is noise."""
+    rng = np.random.default_rng(seed)
+    scenes = []
+    for i in range(count):
+        label = rng.integers(0, 4, 80)
+        feat = np.c_[rng.standard_normal((80, 4)), np.eye(4)[label] + noise * rng.standard_normal((80, 4))]
+        seen = rng.permutation(label) if shuffled else label
+        coord = rng.standard_normal((80, 3)).astype(np.float32)
+        scenes.append(SceneFeatures(f"s{i}", feat.astype(np.float32), seen, label, coord, np.arange(80)))
+    return scenes
+
+
+SETTINGS = ProbeSettings(4, probes=("knn", "linear", "layers", "budgets"), l2_grid=(1e-1, 1e-3), max_iter=40)
+
+
+def test_separable_and_layers():
+    metrics, chosen, count = evaluate_probes(make_scenes(8, 0), iter(make_scenes(3, 1)), LEVELS, SETTINGS)
+    assert count == 3 and chosen["l2"] in (1e-1, 1e-3)
+    assert metrics["linear_mIoU"] == metrics["level1_alone"] == metrics["level0_without"] == 100
+    assert metrics["level0_alone"] < 30 and metrics["level1_without"] == metrics["level0_alone"]
+    assert metrics["knn_mIoU"] > 90 and metrics["knn_balanced_mIoU"] > 90
+    assert {"linear_scenes_1%", "linear_scenes_20%", "linear_points_20", "linear_points_200"} <= set(metrics)
+
+
+def test_shuffled_labels_give_chance():
+    settings = ProbeSettings(4, l2_grid=(1e-1,))
+    metrics, _, _ = evaluate_probes(make_scenes(20, 0, shuffled=True), make_scenes(8, 1), LEVELS, settings)
+    assert metrics["linear_mIoU"] < 30 and metrics["knn1_mIoU"] < 30
+
+
+def test_order_of_scenes_and_waiting_queries_do_not_matter(monkeypatch):
+    train, test = make_scenes(6, 0, noise=0.8), make_scenes(4, 1, noise=0.8)
+    before = [s.feat.copy() for s in train]
+    first = evaluate_probes(train, test, LEVELS, SETTINGS)
+    monkeypatch.setattr(evaluate, "WAITING_QUERIES", 100)
+    assert evaluate_probes(train[::-1], test[::-1], LEVELS, SETTINGS) == first
+    assert all(np.array_equal(a, s.feat) for a, s in zip(before, train, strict=True))
+    assert 30 < first[0]["linear_mIoU"] < 99
+
+
+def test_hyper_parameters_never_see_the_test_scenes(monkeypatch):
+    """Test scenes come after everything is fitted: an iterator that fails at once lets the fit finish."""
+    fitted = []
+    fit = evaluate.fit_judges
+    monkeypatch.setattr(evaluate, "fit_judges", lambda *args: fitted.append(fit(*args)) or fitted[0])
+
+    def unseen():
+        raise RuntimeError("read the test scenes")
+        yield
+
+    with pytest.raises(RuntimeError, match="read the test scenes"):
+        evaluate_probes(make_scenes(3, 0), unseen(), LEVELS, SETTINGS)
+    assert len(fitted) == 1 and fitted[0][1]["l2"]
+
+
+def test_one_train_scene(caplog):
+    with caplog.at_level("WARNING", logger="msm"):
+        evaluate_probes(make_scenes(1, 0), make_scenes(1, 1), LEVELS, ProbeSettings(4))
+    assert "regularisation set to 0.01" in caplog.text
+
+
+def test_settings_are_checked():
+    with pytest.raises(ValueError, match="allowed: knn, linear"):
+        ProbeSettings(4, probes=("svm",))
+    with pytest.raises(ValueError, match="needs `things`"):
+        ProbeSettings(4, probes=("instance",))

@@ -1,0 +1,92 @@
+"""kNN against scikit-learn's brute-force cosine search, and its chunks, banks and votes."""
+
+import numpy as np
+import pytest
+import torch
+from sklearn.neighbors import NearestNeighbors
+
+from pointcept_msm.probing.knn import balanced_bank, find_neighbours, natural_bank, normalise_levels, predict_knn
+
+LEVELS = [("a", 0.02, slice(0, 6)), ("b", 0.04, slice(6, 16))]
+
+
+def clusters(seed=0, rows=600, width=16, classes=5, noise=1.0):
+    rng = np.random.default_rng(seed)
+    label = rng.integers(0, classes, rows)
+    centre = np.random.default_rng(9).standard_normal((classes, width))
+    return (centre[label] + noise * rng.standard_normal((rows, width))).astype(np.float32), label
+
+
+def numpy_predictions(query, bank, label, k, temperature):
+    """Neighbours by scikit-learn, votes by numpy."""
+    scale = np.concatenate([np.full(6, 1.0), np.full(10, 1.0)])
+
+    def blocks(x):
+        parts = [x[:, :6], x[:, 6:]]
+        return np.concatenate([p / np.linalg.norm(p, axis=1, keepdims=True) for p in parts], 1) * scale
+
+    search = NearestNeighbors(n_neighbors=k, metric="cosine", algorithm="brute").fit(blocks(bank))
+    distance, row = search.kneighbors(blocks(query))
+    votes = np.zeros((len(query), label.max() + 1))
+    for i in range(len(query)):
+        for d, j in zip(distance[i], row[i], strict=True):
+            votes[i, label[j]] += np.exp((1 - d) / temperature)
+    return votes.argmax(1), 1 - distance, row
+
+
+@pytest.mark.parametrize("k, temperature", [(1, 0.07), (20, 0.07), (20, 1e6)])  # 1e6: uniform votes
+def test_equals_sklearn(k, temperature):
+    (bank, label), (query, _) = clusters(0), clusters(1, rows=200)
+    want, similarity, row = numpy_predictions(query, bank, label, k, temperature)
+    got = predict_knn(query, bank, label, 5, ks=(k,), temperature=temperature, levels=LEVELS)[k]
+    found, found_row = find_neighbours(query, bank, k, LEVELS)
+    assert np.allclose(found.numpy(), similarity, atol=1e-5)
+    assert (found_row.numpy() == row).mean() > 0.999
+    assert (got == want).mean() > 0.995  # uniform votes can tie
+
+
+def test_chunks_change_nothing():
+    (bank, _), (query, _) = clusters(0), clusters(1, rows=100)
+    whole = find_neighbours(query, bank, 7, LEVELS)
+    cut = find_neighbours(query, bank, 7, LEVELS, query_chunk=33, bank_chunk=5)
+    torch.testing.assert_close(cut[0], whole[0])
+    assert torch.equal(cut[1], whole[1])
+
+
+def test_levels_count_alike():
+    feat = torch.randn(4, 16)
+    scaled = feat.clone()
+    scaled[:, 6:] *= 1000
+    torch.testing.assert_close(normalise_levels(feat, LEVELS), normalise_levels(scaled, LEVELS))
+    torch.testing.assert_close(normalise_levels(feat, LEVELS).norm(dim=1), torch.ones(4))
+
+
+def test_separable_is_perfect_and_shuffled_labels_are_chance():
+    (bank, label), (query, truth) = clusters(0, noise=0.05), clusters(1, noise=0.05)
+    assert (predict_knn(query, bank, label, 5)[20] == truth).all()
+    wrong = np.random.default_rng(0).permutation(label)
+    assert 0.1 < (predict_knn(query, bank, wrong, 5)[1] == truth).mean() < 0.3
+
+
+def test_small_bank_and_errors():
+    bank, label = clusters(rows=3)
+    assert set(predict_knn(bank, bank, label, 5)[20]) <= set(label)
+    with pytest.raises(ValueError, match="drop unknown"):
+        predict_knn(bank, bank, np.array([0, -1, 1]), 5)
+    with pytest.raises(ValueError, match="same width"):
+        find_neighbours(bank[:, :4], bank)
+
+
+def test_banks():
+    label = np.repeat([0, 1, 2, -1], [800, 150, 50, 500])
+    natural, balanced = natural_bank(label, 500), balanced_bank(label, 300)
+    assert len(natural) == 500 and label[natural].min() == 0
+    assert abs(np.mean(label[natural] == 0) - 0.8) < 0.08
+    assert np.bincount(label[balanced]).tolist() == [50, 50, 50]
+    assert np.bincount(label[balanced_bank(label, None)]).tolist() == [50, 50, 50]
+    assert np.bincount(label[balanced_bank(label, 60)]).tolist() == [20, 20, 20]
+    rare = np.repeat([0, 1], [90, 10])
+    assert np.bincount(rare[balanced_bank(rare, None)]).tolist() == [50, 10]
+    assert np.array_equal(natural, natural_bank(label, 500)) and not np.array_equal(
+        natural, natural_bank(label, 500, seed=1)
+    )
