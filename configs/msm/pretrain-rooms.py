@@ -39,6 +39,7 @@ data = dict(
                 student_crop=(0.4, 0.8),
                 feat_keys=("color", "normal"),
                 augment={{_base_.augment}},
+                color_augment={{_base_.color_augment}},
             )
         ],
     ),

@@ -18,7 +18,8 @@ hooks = []
 test = dict(
     type="MSMProbeTester",
     probes=("knn", "linear"),
-    points_per_scene=2000,
+    points_per_scene=2000,  # to fit on
+    test_points=4000,  # a test room; all of its 120,000 would take kNN minutes a row
     seeds=(0,),
 )
 data = dict(

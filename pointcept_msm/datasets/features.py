@@ -27,7 +27,7 @@ def build_feat(scene: dict, feat_keys) -> np.ndarray:
     missing = [key for key in feat_keys if key not in scene]
     if missing:
         raise ValueError(
-            f"Scene {scene.get('name', '')!r} has no {' and no '.join(missing)}, which the network takes as input; add it "
-            "to the scene, or train with other `feat_keys`."
+            f"Scene {scene.get('name', '')!r} has no {' and no '.join(missing)}, which the network takes as input; "
+            "add it to the scene, or train with other `feat_keys`."
         )
     return np.concatenate([FEATURES[key][1](scene) for key in feat_keys], 1).astype(np.float32)

@@ -6,7 +6,7 @@ import numpy as np
 
 
 class Voxels(NamedTuple):
-    """grid_coord (V, 3) int64 from 0; point (V,) index of the point that stands for the voxel; voxel (N,) of each point;
+    """grid_coord (V, 3) int64 from 0; point (V,) the point that stands for each voxel; voxel (N,) of each point;
     position (N, 3) float32: the points in voxel units of this grid."""
 
     grid_coord: np.ndarray
@@ -23,10 +23,10 @@ def voxelise(coord: np.ndarray, grid_size: float, random: bool) -> Voxels:
     """
     scaled = coord.astype(np.float64) / grid_size
     cell = np.floor(scaled).astype(np.int64)
-    origin = cell.min(0)
+    origin = np.array([axis.min() for axis in cell.T])  # along axis 0 of (N, 3) numpy is ten times slower
     cell -= origin
     position = (scaled - origin).astype(np.float32)
-    size = cell.max(0) + 1
+    size = [int(axis.max()) + 1 for axis in cell.T]
     key = (cell[:, 0] * size[1] + cell[:, 1]) * size[2] + cell[:, 2]
     if random:
         order = np.argsort(key, kind="stable")

@@ -6,6 +6,8 @@ the bottleneck and works up, adding each level's skip connection; every decoder 
 `encode`, `entries` and `decode` are separate because the masked pass (models/masked_pass.py) puts tokens between them.
 """
 
+from itertools import pairwise
+
 import torch
 from torch import nn
 
@@ -54,8 +56,7 @@ class MSMHUNet(nn.Module):
 
         self.init_transform = nn.Sequential(nn.Linear(in_channels, enc_channels[0]), SparseNorm(enc_channels[0]))
         self.down = nn.ModuleList(
-            nn.ModuleList([StridedConv(fine, coarse), SparseNorm(coarse)])
-            for fine, coarse in zip(enc_channels, enc_channels[1:], strict=False)
+            nn.ModuleList([StridedConv(fine, coarse), SparseNorm(coarse)]) for fine, coarse in pairwise(enc_channels)
         )
         stage = dict(window=window_size, attn_drop=attn_drop)
         rates = _drop_rates(drop_path, enc_conv_depths, enc_attn_depths)
@@ -66,8 +67,7 @@ class MSMHUNet(nn.Module):
         coarse_to_fine = [tuple(x)[::-1] for x in (dec_channels, dec_conv_depths, dec_attn_depths, dec_num_heads)]
         widths, conv_depths, attn_depths, heads = coarse_to_fine
         self.up = nn.ModuleList(
-            nn.ModuleList([SparseNorm(coarse), InverseConv(coarse, fine)])
-            for coarse, fine in zip(widths, widths[1:], strict=False)
+            nn.ModuleList([SparseNorm(coarse), InverseConv(coarse, fine)]) for coarse, fine in pairwise(widths)
         )
         self.linears_skip = nn.ModuleList(
             nn.Sequential(SparseNorm(enc), nn.Linear(enc, dec))
@@ -129,7 +129,7 @@ class MSMHUNet(nn.Module):
         return [*skips[::-1], self.decoder_init_norm(encoded[-1])]
 
     def decode(self, entries: list, pyramid: VoxelPyramid) -> list:
-        """entries per level fine to coarse (V_l, .) -> decoder features per level fine to coarse (V_l, dec_channels[l])."""
+        """entries (V_l, .) per level, fine to coarse -> decoder features (V_l, dec_channels[l]), fine to coarse."""
         feats = [None] * self.num_levels
         for step in range(self.num_levels):
             level = self.num_levels - 1 - step
@@ -156,9 +156,7 @@ def _drop_rates(drop_path, conv_depths, attn_depths, reverse=False):
     total = sum(conv_depths) + sum(attn_depths)
     rates = torch.linspace(0, drop_path, total).tolist()
     rates = iter(rates[::-1] if reverse else rates)
-    return [
-        [next(rates) for _ in range(conv + attn)] for conv, attn in zip(conv_depths, attn_depths, strict=True)
-    ]
+    return [[next(rates) for _ in range(conv + attn)] for conv, attn in zip(conv_depths, attn_depths, strict=True)]
 
 
 def _conv_stages(channels, depths, rates):

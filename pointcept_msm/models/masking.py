@@ -9,8 +9,8 @@ import torch
 def draw_patch_mask(coord: torch.Tensor, patch: int, ratio: float, generator=None) -> torch.Tensor:
     """Hide `ratio` of each scene's occupied cubes of `patch` voxels.
 
-    coord (V, 4) batch, x, y, z -> masked (V,) bool. Rounded to whole cubes; with 0 < ratio < 1 and at least two cubes, a
-    scene keeps one visible and one masked. Drawn on the CPU, so that a seed gives the same mask on every device.
+    coord (V, 4) batch, x, y, z -> masked (V,) bool. Rounded to whole cubes; with 0 < ratio < 1 and at least two cubes,
+    a scene keeps one visible and one masked. Drawn on the CPU, so that a seed gives the same mask on every device.
     """
     if not 0 <= ratio < 1:
         raise ValueError(f"mask_ratio is {ratio}; allowed is 0 <= ratio < 1 (the paper uses 0.4).")

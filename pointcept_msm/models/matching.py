@@ -25,10 +25,10 @@ def partner_rows(match: torch.Tensor, offset: torch.Tensor, order: torch.Tensor)
 
 
 def match_level(student: VoxelPyramid, teacher: VoxelPyramid, level: int, position, partner) -> torch.Tensor:
-    """Teacher row (V_l,) in `level` for every student voxel of that level, -1 = none of its points is in the other view.
+    """Teacher row (V_l,) in `level` of every student voxel there, -1 = none of its points is in the other view.
 
-    position (V_0, 3): the finest student voxel's point in voxel units of its own grid; partner (V_0,): the finest teacher
-    row that holds the same point, -1 = none.
+    position (V_0, 3): the finest student voxel's point in voxel units of its own grid; partner (V_0,): the finest
+    teacher row that holds the same point, -1 = none.
     """
     ancestor = student.ancestors(level)
     centre = (student.coords[level][ancestor, 1:] + 0.5) * 2**level

@@ -1,7 +1,7 @@
 """MSM-v1m1: the pre-training model. A student sees a masked crop of each view and predicts, at every decoder level, the
 features that its exponential moving average, the teacher, has at the same places of the whole other view.
 
-One batch holds 2B views: 2 i and 2 i + 1 show scene i. DESIGN section 3 gives the method step by step.
+One batch holds 2B views: 2 i and 2 i + 1 show scene i. docs/method.md gives the method step by step.
 """
 
 import copy

@@ -1,6 +1,6 @@
 """Normalisation of the teacher's features before they serve as targets.
 
-Standardisation over the batch is the default: layer norm alone let the coarsest level collapse (DESIGN section 3).
+Standardisation over the batch is the default: layer norm alone let the coarsest level collapse.
 """
 
 import torch
@@ -12,8 +12,10 @@ EPS = 1e-6
 
 
 def normalise_target(feat: torch.Tensor, norm: str) -> torch.Tensor:
-    """feat (V, C) -> (V, C) float32. batch: per channel over all voxels of all processes; layer: per voxel; both: batch,
-    then layer; none."""
+    """feat (V, C) -> (V, C) float32.
+
+    batch: per channel over all voxels of all processes; layer: per voxel; both: batch, then layer; none.
+    """
     if norm not in TARGET_NORMS:
         raise ValueError(f"target_norm is {norm!r}; choose one of {', '.join(TARGET_NORMS)}.")
     feat = feat.float()

@@ -69,7 +69,7 @@ def test_match_equals_brute_force(scene, max_voxels):
 
 
 def test_rigid_motion_keeps_matched_voxels_together(scene):
-    """All points, not only shared representatives: matched voxels' points are within a voxel's diagonal of each other."""
+    """All points, not only shared representatives: matched voxels' points are within a voxel's diagonal."""
     views = halves(make(scene))
     coord = torch.from_numpy(scene["coord"])
     for view, other in (views, views[::-1]):
@@ -94,6 +94,16 @@ def test_crops_and_positions(scene):
         assert len(view["grid_coord"]) == 700 and int(view["student"].sum()) == 350
         assert view["grid_coord"].min() == 0
         assert ((view["position"] - view["grid_coord"] - 0.5).abs() <= 0.5 + 1e-3).all()
+
+
+def test_colour_augmentation_changes_each_view_on_its_own_and_the_scene_not(scene):
+    np.random.seed(0)
+    jitter = [dict(type="ChromaticTranslation", p=1.0, ratio=0.2)]
+    one, two = halves(MSMViews(grid_size=GRID, color_augment=jitter)(scene))
+    plain, _ = halves(MSMViews(grid_size=GRID)(scene))
+    shift = [view["feat"][:, :3].mean(0) - plain["feat"][:, :3].mean(0) for view in (one, two)]
+    assert shift[0].abs().max() > 0.02 and (shift[0] - shift[1]).abs().max() > 0.02
+    assert torch.equal(one["grid_coord"], plain["grid_coord"])
 
 
 def test_batch_follows_the_hosts_collate_rules(scene):

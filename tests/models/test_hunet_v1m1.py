@@ -32,7 +32,9 @@ def golden_levels(golden):
     ).eval()  # fmt: skip
     seed = int(golden["seed"])
     state = network.state_dict()
-    network.load_state_dict({k: torch.from_numpy(np.asarray(golden_weight(k, v.shape, seed))) for k, v in state.items()})
+    network.load_state_dict(
+        {k: torch.from_numpy(np.asarray(golden_weight(k, v.shape, seed))) for k, v in state.items()}
+    )
     with torch.no_grad():
         return network({key: golden[key] for key in ("grid_coord", "feat", "offset")})
 
@@ -117,7 +119,9 @@ def test_drop_path_rates_are_the_released_ones():
     expected = [0, 0.0154, 0.0308, 0.0462, 0.0615, 0.0769, 0.0923, 0.1077, 0.1538, 0.1692]
     assert enc == pytest.approx(expected, abs=1e-4)
     assert network.att_enc[4][2].skip_path_1.drop == network.att_enc[4][2].skip_path_2.drop == pytest.approx(0.2)
-    assert network.resnet_dec[0][0].skip_path.drop == pytest.approx(0.2) and network.resnet_dec[4][1].skip_path.drop == 0
+    assert (
+        network.resnet_dec[0][0].skip_path.drop == pytest.approx(0.2) and network.resnet_dec[4][1].skip_path.drop == 0
+    )
 
 
 def test_conv_only_and_attention_only_forms():

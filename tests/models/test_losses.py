@@ -25,7 +25,9 @@ def cosine(p, t, _):
     return 2 - 2 * dot / math.sqrt(sum(a * a for a in p) * sum(b * b for b in t))
 
 
-@pytest.mark.parametrize("kind, form, beta", [("smooth_l1", smooth_l1, 1.0), ("smooth_l1", smooth_l1, 0.3), ("cosine", cosine, 1.0)])
+@pytest.mark.parametrize(
+    "kind, form, beta", [("smooth_l1", smooth_l1, 1.0), ("smooth_l1", smooth_l1, 0.3), ("cosine", cosine, 1.0)]
+)
 def test_loss_equals_a_loop(kind, form, beta):
     per_scene = {}
     for p, t, s in zip(PREDICTION.tolist(), TARGET.tolist(), SCENE.tolist(), strict=True):

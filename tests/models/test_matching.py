@@ -61,7 +61,9 @@ def brute_force(batch, level):
         for voxel, rows in members.items():
             centre = (np.array(voxel[1:]) + 0.5) * 2**level
             rows = [i for i in rows if batch["match"][i] >= 0]
-            rows.sort(key=lambda i, c=centre: float(np.square(batch["position"][i].numpy().astype(np.float64) - c).sum()))
+            rows.sort(
+                key=lambda i, c=centre: float(np.square(batch["position"][i].numpy().astype(np.float64) - c).sum())
+            )
             partner = batch["grid_coord"][other + int(batch["match"][rows[0]])].tolist() if rows else None
             expected[voxel] = None if partner is None else (view ^ 1, *(v >> level for v in partner))
     return expected

@@ -1,4 +1,4 @@
-"""The pre-training model: gradients, teacher, and the whole loss against a loop written from DESIGN section 3."""
+"""The pre-training model: gradients, teacher, and the whole loss against a loop written from docs/method.md."""
 
 import copy
 
@@ -115,7 +115,7 @@ def test_checkpoint_names_fit_the_hosts_keyword_mapping():
 @torch.no_grad()
 @pytest.mark.parametrize("kind", ["smooth_l1", "cosine"])
 def test_loss_equals_a_loop_over_voxels(kind, batch):
-    """DESIGN section 3, points 2 to 7, by dictionaries: masks, both directions, correspondence, means."""
+    """Steps 3 to 8 of docs/method.md, by dictionaries: masks, both directions, correspondence, means."""
     model = make_model(STILL, loss=dict(type="MSMLoss", kind=kind), predictor="linear")
     model.teacher["backbone"].requires_grad_(False)
     for parameter in model.teacher.parameters():
@@ -130,7 +130,9 @@ def test_loss_equals_a_loop_over_voxels(kind, batch):
     model._draw_mask = remember
     output = model(batch)
     for level in range(3):
-        assert float(output[f"loss_level{level}"]) == pytest.approx(loop_loss(model, batch, masked, level, kind), rel=1e-4)
+        assert float(output[f"loss_level{level}"]) == pytest.approx(
+            loop_loss(model, batch, masked, level, kind), rel=1e-4
+        )
     mean = np.mean([float(output[f"loss_level{level}"]) for level in range(3)])
     assert float(output["loss"]) == pytest.approx(mean, rel=1e-5)
 

@@ -3,11 +3,13 @@
 augment = [
     dict(type="CenterShift", apply_z=True),
     dict(type="RandomRotate", angle=[-1, 1], axis="z", center=[0, 0, 0], p=1.0),
-    dict(type="RandomRotate", angle=[-1 / 64, 1 / 64], axis="x", p=1.0),
-    dict(type="RandomRotate", angle=[-1 / 64, 1 / 64], axis="y", p=1.0),
+    dict(type="RandomRotate", angle=[-1 / 64, 1 / 64], axis="x", center=[0, 0, 0], p=1.0),
+    dict(type="RandomRotate", angle=[-1 / 64, 1 / 64], axis="y", center=[0, 0, 0], p=1.0),
     dict(type="RandomScale", scale=[0.9, 1.1]),
     dict(type="RandomFlip", p=0.5),
     dict(type="RandomJitter", sigma=0.005, clip=0.02),
+]
+color_augment = [
     dict(type="RandomColorJitter", brightness=0.4, contrast=0.4, saturation=0.2, hue=0.02, p=0.8),
     dict(type="ChromaticTranslation", p=0.95, ratio=0.05),
     dict(type="ChromaticJitter", p=0.95, std=0.05),

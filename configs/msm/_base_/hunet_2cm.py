@@ -1,4 +1,4 @@
-"""The main network, 2 cm voxels, coarsest level 32 cm, 67.6 M values (Table 12; drop path as shipped with the weights)."""
+"""The main network, 2 cm voxels, coarsest 32 cm, 67.6 M values (Table 12; drop path as shipped with the weights)."""
 
 grid_size = 0.02
 feat_keys = ("color", "normal")

@@ -1,4 +1,4 @@
-"""Optimiser, schedule and hooks of pre-training (paper, Table 14; open points as DESIGN section 3 and docs/results.md)."""
+"""Optimiser, schedule and hooks of pre-training (paper, Table 14; open points: docs/results.md)."""
 
 optimizer = dict(type="AdamW", lr=0.0015, betas=(0.9, 0.95), weight_decay=0.05)
 # Norm scales, residual gammas, biases and mask tokens are not decayed: first keyword found in a parameter's name wins.

@@ -12,8 +12,10 @@ logger = logging.getLogger("msm")
 
 
 def feature_spread(feat: torch.Tensor) -> float:
-    """Mean over channels of the standard deviation of L2-normalised feat (V, C), times sqrt(C): 0 when all voxels have the
-    same direction, 1 when directions are isotropic."""
+    """Mean over channels of the standard deviation of L2-normalised feat (V, C), times sqrt(C).
+
+    0: all voxels have the same direction; 1: directions are isotropic.
+    """
     unit = torch.nn.functional.normalize(feat.float(), dim=1)
     return float(unit.std(0).mean() * feat.shape[1] ** 0.5)
 
@@ -28,8 +30,10 @@ def effective_rank(feat: torch.Tensor) -> float:
 
 @HOOKS.register_module("MSMCollapseMonitor")
 class MSMCollapseMonitor(HookBase):
-    """Every `interval` optimiser steps: `spread_level<l>` and `rank_level<l>` into the log and metrics; one warning sentence
-    a level when the spread falls under `floor` or the rank under `rank_floor` times the level's highest so far."""
+    """Every `interval` iterations: `spread_level<l>` and `rank_level<l>` into the log and metrics.
+
+    One warning sentence a level when the spread falls under `floor`, or the rank under `rank_floor` times its highest.
+    """
 
     def __init__(self, interval: int = 50, floor: float = 0.3, rank_floor: float = 0.25):
         self.interval, self.floor, self.rank_floor = interval, floor, rank_floor

@@ -1,4 +1,4 @@
-"""MSMTeacherHook: the teacher follows the student after every real optimiser step (DESIGN section 3.8)."""
+"""MSMTeacherHook: the teacher follows the student after every real optimiser step."""
 
 import math
 

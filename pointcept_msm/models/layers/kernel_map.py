@@ -26,7 +26,7 @@ class KernelMap:
 
     @property
     def transposed(self) -> "KernelMap":
-        """The map with inputs and outputs exchanged (same tap numbers): gradient to the input, or inverse convolution."""
+        """The map with inputs and outputs exchanged, taps as before: gradient to the input, or inverse convolution."""
         if self._transposed is None:
             taps = [_sorted_by_target(target, source) for source, target in self.taps]
             self._transposed = KernelMap(taps, self.num_out, self.num_in, self.identity_tap, transposed=self)
@@ -101,7 +101,10 @@ def _shifted_axis_keys(coord, level):
 
 
 def build_strided_map(key: torch.Tensor, parent: torch.Tensor, num_parents: int) -> KernelMap:
-    """Map of a 2x2x2 convolution of stride 2. Tap 4 i + 2 j + k meets child 2 P + (i, j, k): the key's last three bits."""
+    """Map of a 2x2x2 convolution of stride 2.
+
+    Tap 4 i + 2 j + k meets child 2 P + (i, j, k): the last three bits of its key.
+    """
     octant = key & 7
     taps = []
     for tap in range(8):

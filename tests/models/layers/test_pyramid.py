@@ -22,7 +22,9 @@ def test_levels_parents_and_ancestors():
         expected = {(b, x >> level, y >> level, z >> level) for b, x, y, z in rows(pyramid.coords[0])}
         assert len(rows(pyramid.coords[level])) == len(expected) and set(rows(pyramid.coords[level])) == expected
         above = pyramid.coords[level][pyramid.ancestors(level)]
-        assert torch.equal(above[:, 1:], pyramid.coords[0][:, 1:] >> level) and torch.equal(above[:, 0], pyramid.batch(0))
+        assert torch.equal(above[:, 1:], pyramid.coords[0][:, 1:] >> level) and torch.equal(
+            above[:, 0], pyramid.batch(0)
+        )
 
 
 def test_structure_does_not_depend_on_voxel_order():
