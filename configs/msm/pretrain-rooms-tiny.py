@@ -10,10 +10,10 @@ _base_ = ["_base_/runtime.py", "_base_/pretrain.py", "_base_/augment.py", "_base
 
 data_root = "data/rooms"
 grid_size = 0.08
-epoch = 20
-eval_epoch = 5
+epoch = 6
+eval_epoch = 6
 batch_size = 2
-num_worker = 1
+num_worker = 0  # on two cores a loader process would only take them from the network
 
 scheduler = dict(max_lr=0.002, pct_start=0.05)
 hooks = [

@@ -17,7 +17,9 @@ def test_every_point_is_in_the_voxel_it_maps_to(random):
     cells -= cells.min(0)
     assert (voxels.grid_coord[voxels.voxel] == cells).all()
     assert (voxels.voxel[voxels.point] == np.arange(len(voxels.point))).all()
-    assert {tuple(c) for c in voxels.grid_coord} == {tuple(c) for c in cells} and len(voxels.grid_coord) == len(set(map(tuple, cells)))
+    assert {tuple(c) for c in voxels.grid_coord} == {tuple(c) for c in cells} and len(voxels.grid_coord) == len(
+        set(map(tuple, cells))
+    )
     assert (np.floor(voxels.position) == cells).mean() > 0.999  # float32 at a cell's border
 
 
@@ -43,7 +45,10 @@ def test_sphere_crop_keeps_the_nearest():
     grid = voxelise(COORD, 0.25, False).grid_coord
     kept = nearest_voxels(grid, 300)
     assert len(kept) == 300 and len(set(kept)) == 300
-    best = min(np.square(grid[kept] - c).sum(1).max() - np.square(np.delete(grid, kept, 0) - c).sum(1).min() for c in grid[kept])
+    best = min(
+        np.square(grid[kept] - c).sum(1).max() - np.square(np.delete(grid, kept, 0) - c).sum(1).min()
+        for c in grid[kept]
+    )
     assert best <= 0, "no centre makes this set a ball"
     assert (nearest_voxels(grid, 10**6) == np.arange(len(grid))).all()
 
