@@ -113,8 +113,8 @@ def build(kind: str, source: Path, out: Path) -> Path:
 
 
 def files_of_package() -> set[str]:
-    """What an installed package must hold: every module and every shipped weight."""
-    kinds = ("*.py", "weights/*.safetensors")
+    """What an installed package must hold: every module, shipped weights, the page of the viewer."""
+    kinds = ("*.py", "weights/*.safetensors", "viewer/page.html")
     return {str(p.relative_to(ROOT)) for kind in kinds for p in PACKAGE.rglob(kind)}
 
 

@@ -11,28 +11,17 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import numpy as np
 
 from pointcept_msm.command_line import OneSentenceParser, run_command
-
-BACKGROUND = (250, 250, 250)
-OVERSAMPLING = 2
-FIT = 0.0
+from pointcept_msm.render import POINT_RADIUS, color_labels, save_picture
 
 
 def main(argv):
     args = build_parser().parse_args(argv)
-    from PIL import Image
-
     from pointcept_msm.datasets.scene_io import load_scene
 
-    need = {"color": "color", "normal": "normal", "segment": "segment", "instance": "instance"}[args.show]
-    scene = load_scene(args.scene, require=("coord", "normal", need))
-    size = tuple(OVERSAMPLING * side for side in args.size)
-    eye, target, lens = place_camera(scene["coord"], args.view, np.deg2rad(args.azimuth), np.deg2rad(args.elevation))
-    picture = render_points(
-        scene["coord"], scene["normal"], color_points(scene, args.show), eye, target, lens, size, args.radius
-    )
-    image = Image.fromarray(picture).resize(tuple(args.size), Image.Resampling.LANCZOS)
-    Path(args.out).parent.mkdir(parents=True, exist_ok=True)
-    image.save(args.out)
+    scene = load_scene(args.scene, require=("coord", "normal", args.show))
+    colors = color_points(scene, args.show)
+    angles = (args.azimuth, args.elevation)
+    save_picture(args.out, scene["coord"], scene["normal"], colors, args.view, *angles, args.size, args.radius)
     print(args.out)
 
 
@@ -44,85 +33,18 @@ def build_parser():
     parser.add_argument("--view", choices=("outside", "inside"), default="outside")
     parser.add_argument("--azimuth", type=float, default=35.0, metavar="DEGREES", help="direction the camera stands in")
     parser.add_argument("--elevation", type=float, default=45.0, metavar="DEGREES", help="of the camera, seen outside")
-    parser.add_argument("--radius", type=float, default=0.016, metavar="METRES", help="of a point")
+    parser.add_argument("--radius", type=float, default=POINT_RADIUS, metavar="METRES", help="of a point")
     parser.add_argument("--size", type=int, nargs=2, default=(1200, 800), metavar=("WIDTH", "HEIGHT"))
     return parser
 
 
 def color_points(scene: dict, show: str) -> np.ndarray:
-    """Colours (N, 3) uint8 of one field; labels get well separated hues, -1 is grey."""
+    """Colours (N, 3) uint8 of one field."""
     if show == "color":
         return scene["color"].astype(np.uint8)
     if show == "normal":
         return np.clip(127.5 * (scene["normal"] + 1), 0, 255).astype(np.uint8)
-    labels = scene[show]
-    step = np.arange(max(int(labels.max()), 0) + 2)[:, None]
-    hue = (
-        np.abs(np.mod(step * 0.754878 + np.array([0, 2, 1]) / 3, 1) * 6 - 3) - 1
-    )  # uneven steps round the colour wheel
-    table = (1 - 0.75 * (1 - np.clip(hue, 0, 1))) * np.array([245, 205, 150])[step[:, 0] % 3, None]
-    table[-1] = 190  # row of the label -1
-    shade = 0.75 + 0.25 * np.abs(scene["normal"] @ np.array([0.36, 0.48, 0.8]))
-    return (table[labels] * shade[:, None]).astype(np.uint8)
-
-
-def place_camera(coord: np.ndarray, view: str, azimuth: float, elevation: float):
-    """Eye and target (3,) in metres, and focal length in picture widths (FIT: fill the picture)."""
-    low, high = np.quantile(coord, 0.002, axis=0), np.quantile(coord, 0.998, axis=0)
-    middle, extent = (low + high) / 2, high - low
-    if view == "outside":
-        direction = np.array(
-            [np.cos(azimuth) * np.cos(elevation), np.sin(azimuth) * np.cos(elevation), np.sin(elevation)]
-        )
-        return middle + 1.75 * np.linalg.norm(extent) * direction, middle, FIT
-    across = np.array([np.cos(azimuth), np.sin(azimuth)]) * 0.38 * min(extent[:2])
-    eye = np.array([middle[0] + across[0], middle[1] + across[1], low[2] + 0.62 * extent[2]])
-    return eye, np.array([middle[0] - across[0], middle[1] - across[1], low[2] + 0.36 * extent[2]]), 0.55
-
-
-def render_points(coord, normal, color, eye, target, lens, size, radius) -> np.ndarray:
-    """A picture (height, width, 3) uint8 of square splats, nearest on top."""
-    width, height = size
-    forward = (target - eye) / np.linalg.norm(target - eye)
-    right = np.cross(forward, (0.0, 0.0, 1.0))
-    right /= np.linalg.norm(right)
-    frame = np.stack([right, -np.cross(right, forward), forward], axis=1)
-    view = (coord - eye) @ frame  # x right, y down, z forward
-    shown = (view[:, 2] > 0.15) & (((eye - coord) * normal).sum(axis=1) > 0)
-    view, color = view[shown], color[shown]
-    order = np.argsort(-view[:, 2])  # far first: later pixels overwrite earlier ones
-    view, color = view[order], color[order]
-    flat = view[:, :2] / view[:, 2:]
-    focal, middle = lens * width, np.zeros(2)
-    if lens == FIT:
-        low, high = np.quantile(flat, 0.002, axis=0), np.quantile(flat, 0.998, axis=0)
-        middle, focal = (low + high) / 2, 0.94 * float(np.min(np.array(size) / (high - low)))
-    column, row = ((flat - middle) * focal + np.array(size) / 2).T
-    picture = np.empty((height, width, 3), dtype=np.uint8)
-    picture[:] = BACKGROUND
-    reach = np.clip(np.rint(radius * focal / view[:, 2]), 1, 14).astype(int)
-    _splat(picture, column, row, reach, color)
-    return picture
-
-
-def _splat(picture, column, row, reach, color, chunk=4096) -> None:
-    """Draw squares of half width `reach` pixels in the given order."""
-    height, width = picture.shape[:2]
-    for start in range(0, len(reach), chunk):
-        part = slice(start, start + chunk)
-        edge = int(reach[part].max())
-        offsets = np.arange(-edge, edge + 1)
-        dx, dy = (axis.ravel()[None] for axis in np.meshgrid(offsets, offsets))
-        x, y = np.rint(column[part]).astype(int)[:, None] + dx, np.rint(row[part]).astype(int)[:, None] + dy
-        drawn = (
-            (np.maximum(np.abs(dx), np.abs(dy)) <= reach[part][:, None])
-            & (x >= 0)
-            & (x < width)
-            & (y >= 0)
-            & (y < height)
-        )
-        which = np.broadcast_to(np.arange(len(x))[:, None], x.shape)
-        picture[y[drawn], x[drawn]] = color[part][which[drawn]]
+    return color_labels(scene[show], scene["normal"])
 
 
 if __name__ == "__main__":

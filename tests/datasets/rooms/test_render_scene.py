@@ -8,6 +8,7 @@ import pytest
 
 from pointcept_msm.command_line import run_command
 from pointcept_msm.datasets.rooms.store import load_or_make
+from pointcept_msm.render import BACKGROUND, render_points
 
 TOOL = runpy.run_path(str(Path(__file__).resolve().parents[3] / "tools/render_scene.py"))
 EYE, TARGET = np.array([0.0, -4, 0]), np.zeros(3)
@@ -25,14 +26,14 @@ def test_picture_is_filled(tmp_path, show, view):
     assert run_command(TOOL["main"], [*arguments, "--radius", "0.03"]) == 0
     picture = np.asarray(image.open(out))
     assert picture.shape == (160, 240, 3)
-    assert np.mean((picture != TOOL["BACKGROUND"]).any(axis=2)) > 0.25
+    assert np.mean((picture != BACKGROUND).any(axis=2)) > 0.25
 
 
 def test_nearer_points_hide_farther_ones_and_backs_are_left_out():
     coord = np.array([[0.0, 0, 0], [0, 1, 0], [0.5, 0, 0]])
     normal = np.array([[0.0, -1, 0], [0, -1, 0], [0, 1, 0]])
     color = np.array([[255, 0, 0], [0, 255, 0], [0, 0, 255]], dtype=np.uint8)
-    picture = TOOL["render_points"](coord, normal, color, EYE, TARGET, 1.0, (100, 80), 0.05)
+    picture = render_points(coord, normal, color, EYE, TARGET, 1.0, (100, 80), 0.05)
     assert picture[40, 50].tolist() == [255, 0, 0]
     assert not (picture == (0, 255, 0)).all(axis=2).any() and not (picture == (0, 0, 255)).all(axis=2).any()
 

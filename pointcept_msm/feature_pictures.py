@@ -1,0 +1,58 @@
+"""What tools/visualize_pca.py writes for a scene: a coloured `.ply`, a rendered `.png` and a web page."""
+
+from pathlib import Path
+
+import numpy as np
+
+from pointcept_msm.atomic_file import replace_file
+from pointcept_msm.batch_extraction import Extraction
+from pointcept_msm.datasets.scene_files import write_scene_file
+from pointcept_msm.pca import PcaBasis, color_features, color_values, project
+from pointcept_msm.render import POINT_RADIUS, color_labels, save_picture
+from pointcept_msm.viewer.page import build_page, median_spacing
+
+LABELS = ("segment", "instance")
+
+
+def draw_scene(folder, done: Extraction, bases: dict[str, PcaBasis], levels, shown: str, max_points=None) -> list[Path]:
+    """Write the three files and return their paths. shown: the basis whose colours the `.ply` and `.png` have."""
+    coord, normal = done.scene["coord"], done.scene["normal"]
+    layers, embedding = color_layers(done, bases, levels)
+    name, colors = _layer_name(shown), layers[_layer_name(shown)]
+    paths = [Path(folder) / f"{done.name}.{kind}" for kind in ("ply", "png", "html")]
+    write_scene_file(paths[0], {"coord": coord, "color": colors, "normal": normal})
+    save_picture(paths[1], coord, normal, colors, radius=max(POINT_RADIUS, 0.8 * median_spacing(coord)))
+    rows = choose_rows(len(coord), max_points)
+    some = {key: values[rows] for key, values in layers.items()}
+    page = build_page(done.name, coord[rows], normal[rows], some, embedding[rows], name)
+    with replace_file(paths[2], "w") as file:
+        file.write(page)
+    return paths
+
+
+def color_layers(done: Extraction, bases: dict[str, PcaBasis], levels) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """(name -> colours (N, 3) uint8 of everything that can be shown, features in the basis of all levels (N, K))."""
+    layers = {}
+    if "color" in done.scene and "color" not in done.filled:
+        layers["RGB"] = done.scene["color"].astype(np.uint8)
+    embedding = project(bases["all"], done.features)
+    layers["PCA"] = _to_bytes(color_values(bases["all"], embedding))
+    for name, _, columns in levels:
+        layers[_layer_name(name)] = _to_bytes(color_features(bases[name], done.features[:, columns]))
+    for key in LABELS:
+        if key in done.scene and (done.scene[key] >= 0).any():
+            layers[key] = color_labels(np.maximum(done.scene[key], -1))
+    return layers, embedding
+
+
+def choose_rows(count: int, limit: int | None) -> np.ndarray:
+    """All rows, or `limit` evenly spaced ones."""
+    return np.arange(count) if limit is None or limit >= count else np.linspace(0, count - 1, limit).astype(np.int64)
+
+
+def _layer_name(basis):
+    return "PCA" if basis == "all" else basis.replace("level", "level ")
+
+
+def _to_bytes(rgb):
+    return np.rint(255 * rgb).astype(np.uint8)

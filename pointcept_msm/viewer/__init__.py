@@ -1,0 +1,1 @@
+"""One self-contained web page that shows a scene's features."""

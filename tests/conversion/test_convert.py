@@ -1,0 +1,242 @@
+"""Conversion end to end: golden weights in the authors' layout give the authors' features; wrong files are refused."""
+
+import csv
+import json
+import os
+import pickle
+import re
+import runpy
+from ast import literal_eval
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import pointcept_msm
+from pointcept_msm.checkpoints import load_checkpoint
+from pointcept_msm.command_line import run_command
+from pointcept_msm.conversion.sources import released_config
+from pointcept_msm.host import Config
+from pointcept_msm.models.feature_sampling import sample_levels
+from tests.golden.golden_weights import golden_weight
+
+ROOT = Path(__file__).resolve().parents[2]
+GOLDEN = ROOT / "tests/golden"
+TOOL = runpy.run_path(str(ROOT / "tools/convert_checkpoint.py"))
+SMALL = dict(
+    type="MSM-HUNet-v1m1", in_channels=6, enc_channels=(16, 16, 32, 32, 48), enc_conv_depths=(1, 2, 1, 2, 1),
+    enc_attn_depths=(0, 0, 1, 2, 3), enc_num_heads=(2, 2, 4, 4, 6), dec_channels=(16, 24, 32, 40, 48),
+    dec_conv_depths=(1, 1, 2, 1, 1), dec_attn_depths=(0, 0, 1, 1, 3), dec_num_heads=(2, 3, 4, 5, 6), window_size=64,
+)  # fmt: skip
+PREFIX = "module.student."
+
+
+class MarksWhenLoaded:
+    """Unpickling it writes the file `marker`."""
+
+    def __init__(self, marker):
+        self.marker = str(marker)
+
+    def __reduce__(self):
+        return os.system, (f"touch {self.marker}",)
+
+
+@pytest.fixture(scope="module")
+def golden():
+    return {key: torch.from_numpy(array) for key, array in np.load(GOLDEN / "released_small.npz").items()}
+
+
+@pytest.fixture(scope="module")
+def small_state(golden):
+    """The golden file's weights by the released names, from the shapes of a network built here."""
+    shapes = pointcept_msm.extractor.build_extractor(None, SMALL, {}).network.state_dict()
+    seed = int(golden["seed"])
+    return {k: torch.from_numpy(np.asarray(golden_weight(k, v.shape, seed))).float() for k, v in shapes.items()}
+
+
+@pytest.fixture
+def config_file(tmp_path):
+    path = tmp_path / "small.json"
+    path.write_text(json.dumps(SMALL))
+    return path
+
+
+def convert(capsys, *arguments):
+    """Exit code and standard error."""
+    try:
+        code = run_command(TOOL["main"], [str(a) for a in arguments])
+    except SystemExit as stop:
+        code = stop.code
+    return code, capsys.readouterr().err
+
+
+def write(path, state, container="state_dict", prefix=PREFIX):
+    torch.save({container: {prefix + key: value for key, value in state.items()}, "epoch": 3}, path)
+    return path
+
+
+def relative_error(value, reference):
+    return float((value - reference).norm() / reference.norm())
+
+
+@pytest.mark.parametrize("container, prefix", [("state_dict", PREFIX), ("model", PREFIX), ("model", "student.")])
+def test_golden_weights_give_the_released_features(
+    tmp_path, capsys, golden, small_state, config_file, container, prefix
+):
+    source = write(tmp_path / "released.pth", small_state, container, prefix)
+    out = tmp_path / "made/small.safetensors"
+    assert convert(capsys, "--source", "released", "--network-config", config_file, source, out) == (0, "")
+    extractor = pointcept_msm.load(out)
+    assert (extractor.voxel_size, extractor.feat_keys, extractor.channels) == (0.02, ("color", "normal"), 160)
+    with torch.no_grad():
+        levels = extractor.network.eval()({key: golden[key] for key in ("grid_coord", "feat", "offset")})
+    for level, ours in enumerate(levels):
+        row = {tuple(coord): i for i, coord in enumerate(ours.coord.tolist())}
+        rows = [row[tuple(coord)] for coord in golden[f"level{level}_index"].tolist()]
+        assert relative_error(ours.feat[rows], golden[f"level{level}_feat"]) < 1e-3
+    count = torch.diff(golden["point_offset"], prepend=torch.zeros(1, dtype=torch.long))
+    batch = torch.repeat_interleave(torch.arange(2), count)
+    sampled = sample_levels(levels, golden["point_grid_coord"], batch, mode="released")
+    assert relative_error(sampled[golden["sample_rows"]], golden["sample_feat"]) < 1e-3
+
+
+def test_the_full_layout(tmp_path, capsys):
+    """208 tensors by the released names, filled so that a swapped pair of equal shape would be seen."""
+    with open(GOLDEN / "msm_state_dict.tsv") as file:
+        shapes = {row["name"]: literal_eval(row["shape"]) for row in csv.DictReader(file, delimiter="\t")}
+    state = {name: torch.full(shape, i / 256).half() for i, (name, shape) in enumerate(shapes.items())}
+    out = tmp_path / "main.safetensors"
+    assert convert(capsys, "--source", "released", write(tmp_path / "msm.pth", state), out) == (0, "")
+    converted, config, meta = load_checkpoint(out)
+    assert len(converted) == 208 and all((converted[n] == state[n].float()).all() for n in state)
+    assert config == json.loads(json.dumps(released_config()))
+    assert meta["source"] == "released" and meta["grid_size"] == 0.02 and meta["feat_keys"] == ["color", "normal"]
+    assert "ScanNet" in meta["licence"] and meta["source_file"] == "msm.pth"
+    assert not any(str(tmp_path) in str(value) for value in meta.values())
+
+
+def test_the_released_config_is_that_of_the_main_recipe():
+    recipe = Config.fromfile(str(ROOT / "configs/msm/_base_/hunet_2cm.py"))
+    assert released_config() == {**recipe.backbone.to_dict()} and recipe.grid_size == 0.02
+
+
+def faulty(kind, state, tmp_path):
+    """A checkpoint with one fault, and what its refusal must say."""
+    path, name = tmp_path / "faulty.pth", "resnet_enc.0.0.skip.gamma"
+    name = name if name in state else next(iter(state))
+    if kind == "missing key":
+        return write(path, {k: v for k, v in state.items() if k != name}), rf"1 missing: {name}"
+    if kind == "extra keys":
+        return write(path, state | {f"head.{i}": torch.ones(2) for i in range(6)}), r"6 unknown: head.0, .* and 2 more"
+    if kind == "key of nobody":
+        content = {PREFIX + k: v for k, v in state.items()} | {"module.queue": torch.ones(2)}
+        torch.save({"state_dict": content}, path)
+        return path, r"1 unknown: queue"
+    if kind == "wrong shape":
+        return write(path, state | {name: torch.ones(7, 7)}), rf"1 of another shape: {name} is \(7, 7\), expected \("
+    if kind == "not numbers":
+        return write(path, state | {name: torch.full_like(state[name], torch.nan)}), rf"1 not finite: {name}"
+    if kind == "wrong prefix":
+        return write(path, state, prefix="module.encoder."), r"no key that begins with 'student.', only encoder"
+    if kind == "teacher only":
+        return write(path, state, prefix="module.teacher."), r"use --network teacher"
+    if kind == "wrong container":
+        return write(path, state, container="weights"), r"no 'state_dict' or 'model' with tensors, only weights, epoch"
+    if kind == "truncated":
+        write(path, state)
+        path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+        return path, "truncated or not a torch file"
+    if kind == "text":
+        path.write_text("not a checkpoint at all")
+        return path, "truncated or not a torch file"
+    if kind == "a list":
+        torch.save([torch.ones(1)], path)
+        return path, "holds a list, allowed is a dictionary"
+    raise AssertionError(kind)
+
+
+KINDS = (
+    "missing key", "extra keys", "key of nobody", "wrong shape", "not numbers", "wrong prefix", "teacher only",
+    "wrong container", "truncated", "text", "a list",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_faulty_files_are_refused_in_one_sentence(tmp_path, capsys, small_state, config_file, kind):
+    source, words = faulty(kind, small_state, tmp_path)
+    out = tmp_path / "out.safetensors"
+    code, error = convert(capsys, "--source", "released", "--network-config", config_file, source, out)
+    assert code == 1 and not out.exists()
+    assert error.count("\n") == 1 and "Traceback" not in error
+    assert re.search(words, error), error
+
+
+@pytest.mark.parametrize("form", ["torch", "legacy", "bare", "protocol 4"])
+def test_code_in_a_pickle_never_runs(tmp_path, capsys, small_state, form):
+    marker, path, out = tmp_path / "marker", tmp_path / "evil.pth", tmp_path / "out.safetensors"
+    content = {"state_dict": {PREFIX + k: v for k, v in small_state.items()}, "epoch": MarksWhenLoaded(marker)}
+    if form in ("bare", "protocol 4"):
+        path.write_bytes(pickle.dumps({"state_dict": MarksWhenLoaded(marker)}, protocol=2 if form == "bare" else 4))
+    else:
+        torch.save(content, path, _use_new_zipfile_serialization=form == "torch")
+    code, error = convert(capsys, "--source", "released", path, out)
+    assert code == 1 and error.count("\n") == 1 and not out.exists() and not marker.exists()
+    assert "Python code" in error and "nothing of it was run" in error and "weights_only" not in error
+    if form == "bare":  # the trap works: a plain unpickling would have sprung it
+        pickle.loads(path.read_bytes())
+        assert marker.exists()
+
+
+def test_named_faults_are_accepted(tmp_path, capsys, small_state, config_file):
+    lost = "init_transform.0.bias"
+    state = {k: v for k, v in small_state.items() if k != lost} | {"head.weight": torch.ones(2)}
+    source, out = write(tmp_path / "x.pth", state), tmp_path / "x.safetensors"
+    arguments = ["--source", "released", "--network-config", config_file, source, out, "--ignore", "head.*"]
+    assert convert(capsys, *arguments)[0] == 1
+    assert convert(capsys, *arguments, "--ignore", lost)[0] == 0
+    converted, _, meta = load_checkpoint(out)
+    assert meta["left_at_initial_values"] == [lost] and "head.weight" not in converted
+
+
+@pytest.mark.parametrize("network", ["student", "teacher"])
+@pytest.mark.parametrize("ddp", ["", "module."])
+def test_a_run_of_either_host(tmp_path, capsys, small_state, network, ddp):
+    """Names as in model_last.pth: both backbones, the predictor and the tokens; config.py lies beside the run."""
+    teacher = {k: v + 1 for k, v in small_state.items()}
+    state = {f"student.backbone.{k}": v for k, v in small_state.items()}
+    state |= {f"teacher.backbone.{k}": v for k, v in teacher.items()}
+    state |= {"student.predictor.0.0.weight": torch.ones(2, 2), "student.tokens.0": torch.ones(2), "train_step": 3}
+    (tmp_path / "model").mkdir()
+    source = write(tmp_path / "model/model_last.pth", state, prefix=ddp)
+    (tmp_path / "config.py").write_text(
+        f"grid_size = 0.04\nfeat_keys = ('normal', 'coord')\nmodel = dict(type='MSM-v1m1', backbone={SMALL!r})\n"
+    )
+    out = tmp_path / "out.safetensors"
+    assert convert(capsys, "--source", "pointcept", "--network", network, source, out) == (0, "")
+    converted, config, meta = load_checkpoint(out)
+    expected = small_state if network == "student" else teacher
+    assert all(torch.equal(converted[k], v) for k, v in expected.items()) and len(converted) == len(expected)
+    assert (meta["grid_size"], meta["feat_keys"], meta["network"]) == (0.04, ["normal", "coord"], network)
+    assert config["enc_channels"] == list(SMALL["enc_channels"])
+
+
+@pytest.mark.parametrize(
+    "arguments, code, words",
+    [
+        (["--source", "spunet", "IN", "OUT.safetensors"], 2, "there are: released, pointcept"),
+        (["--source", "released", "IN", "OUT.safetensors"], 2, "no checkpoint at"),
+        (["--source", "released", "IN", "OUT.pth"], 1, "must end in .safetensors"),
+        (["--source", "released", "IN"], 2, "OUT"),
+    ],
+)
+def test_wrong_calls(tmp_path, capsys, arguments, code, words):
+    places = [str(tmp_path / a) if a.startswith(("IN", "OUT")) else a for a in arguments]
+    got, error = convert(capsys, *places)
+    assert got == code and words in error and error.count("\n") == 1
+
+
+def test_a_run_without_its_config(tmp_path, capsys, small_state):
+    source = write(tmp_path / "last.pth", {f"student.backbone.{k}": v for k, v in small_state.items()}, prefix="")
+    code, error = convert(capsys, "--source", "pointcept", source, tmp_path / "out.safetensors")
+    assert code == 1 and "--network-config FILE" in error and error.count("\n") == 1

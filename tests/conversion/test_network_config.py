@@ -1,0 +1,43 @@
+"""Where the network of a foreign checkpoint is read from."""
+
+import json
+
+import pytest
+
+from pointcept_msm.conversion.network_config import choose_config, read_network_config
+from pointcept_msm.conversion.sources import released_config
+
+BACKBONE = {"type": "MSM-HUNet-v1m1", "in_channels": 3}
+
+
+def test_every_form_of_a_config(tmp_path):
+    bare, wrapped, recipe, run = (tmp_path / name for name in ("bare.json", "wrapped.json", "recipe.py", "run.py"))
+    bare.write_text(json.dumps(BACKBONE))
+    wrapped.write_text(json.dumps({"backbone": BACKBONE, "grid_size": 0.1}))
+    recipe.write_text(f"grid_size = 0.1\nbackbone = {BACKBONE!r}\nlr = 3\n")
+    run.write_text(f"feat_keys = ('color',)\nmodel = dict(type='MSM-v1m1', backbone={BACKBONE!r})\n")
+    assert read_network_config(bare) == (BACKBONE, {})
+    assert read_network_config(wrapped) == read_network_config(recipe) == (BACKBONE, {"grid_size": 0.1})
+    backbone, facts = read_network_config(run)
+    assert backbone == BACKBONE and list(facts["feat_keys"]) == ["color"]
+
+
+def test_the_released_network_needs_no_config(tmp_path):
+    assert choose_config("released", tmp_path / "x.pth") == (released_config(), {})
+
+
+@pytest.mark.parametrize(
+    "name, text, words",
+    [
+        ("a.json", "{", "is not JSON"),
+        ("b.json", "[1]", "holds a list"),
+        ("c.json", "{}", "names no network, only nothing"),
+        ("d.py", "lr = 3", "names no network, only lr"),
+    ],
+)
+def test_wrong_configs(tmp_path, name, text, words):
+    (tmp_path / name).write_text(text)
+    with pytest.raises(ValueError, match=words):
+        read_network_config(tmp_path / name)
+    with pytest.raises(FileNotFoundError, match="no config at"):
+        read_network_config(tmp_path / f"no-{name}")

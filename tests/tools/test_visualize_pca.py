@@ -1,0 +1,65 @@
+"""tools/visualize_pca.py writes three files a scene, in colours that mean the same in all of them."""
+
+import numpy as np
+import pytest
+from plyfile import PlyData
+
+from pointcept_msm.extractor import load
+from pointcept_msm.pca import color_features, load_bases
+from tests.tools.scene_tools import call, make_scene, write_scenes, write_weights
+
+image = pytest.importorskip("PIL.Image")
+
+
+def read_colors(path):
+    vertex = PlyData.read(str(path))["vertex"]
+    return np.stack([vertex[name] for name in ("red", "green", "blue")], 1)
+
+
+def test_three_files_a_scene(tmp_path, capsys):
+    scenes, weights, out = write_scenes(tmp_path), write_weights(tmp_path), tmp_path / "out"
+    code, said, errors = call(capsys, "visualize_pca", *scenes[:2], "--weights", weights, "--out", out)
+    assert (code, errors) == (0, [])
+    names = [f"{name}.{kind}" for name in ("room_a", "room_b") for kind in ("html", "ply", "png")]
+    assert sorted(p.name for p in out.iterdir()) == ["basis.npz", *names]
+    assert str(out / "room_b.html") in said
+    bases, _ = load_bases(out / "basis.npz")
+    expected = color_features(bases["all"], load(weights).extract(make_scene(1)))
+    assert np.abs(read_colors(out / "room_b.ply") / 255 - expected).max() < 0.01
+    picture = np.asarray(image.open(out / "room_a.png"))
+    assert picture.shape == (800, 1200, 3) and picture.std() > 20
+    assert '"layers": ["RGB", "PCA", "level 0", "level 1", "segment"]' in (out / "room_a.html").read_text()
+
+
+def test_a_basis_keeps_colors_comparable(tmp_path, capsys):
+    scenes, weights = write_scenes(tmp_path), write_weights(tmp_path)
+    both, alone = tmp_path / "both", tmp_path / "alone"
+    assert call(capsys, "visualize_pca", *scenes[:2], "--weights", weights, "--out", both)[0] == 0
+    arguments = (scenes[1], "--weights", weights, "--out", alone, "--basis", both / "basis.npz", "--max-points", "100")
+    assert call(capsys, "visualize_pca", *arguments)[0] == 0
+    np.testing.assert_array_equal(read_colors(both / "room_b.ply"), read_colors(alone / "room_b.ply"))
+    assert not (alone / "basis.npz").exists() and '"points": 100' in (alone / "room_b.html").read_text()
+
+
+def test_a_level_of_a_bare_scene(tmp_path, capsys):
+    scenes, weights = write_scenes(tmp_path), write_weights(tmp_path)
+    arguments = ("--weights", weights, "--out", tmp_path / "out", "--fill-color", "127.5", "--level", "1")
+    code, _, errors = call(capsys, "visualize_pca", scenes[2], scenes[3], *arguments)
+    assert code == 1 and "broken" in errors[-1] and (tmp_path / "out/bare.png").stat().st_size > 1000
+    bases, _ = load_bases(tmp_path / "out/basis.npz")
+    page = (tmp_path / "out/bare.html").read_text()
+    assert [*bases] == ["all", "level0", "level1"] and '"shown": 2' in page and '"RGB"' not in page
+
+
+def test_wrong_calls(tmp_path, capsys):
+    scenes, weights = write_scenes(tmp_path), write_weights(tmp_path)
+    arguments = (scenes[0], "--weights", weights, "--out", tmp_path / "out")
+    code, _, errors = call(capsys, "visualize_pca", *arguments, "--level", "7")
+    assert code == 1 and errors == ["error: --level 7: allowed are all and 0 to 1"]
+    code, _, errors = call(capsys, "visualize_pca", *arguments, "--basis", tmp_path / "none.npz")
+    assert code == 2 and "no basis at" in errors[0]
+    from pointcept_msm.pca import save_bases
+
+    save_bases(tmp_path / "old.npz", {}, {"weights_sha256": "of another network"})
+    code, _, errors = call(capsys, "visualize_pca", *arguments, "--basis", tmp_path / "old.npz")
+    assert code == 1 and "fitted with other weights" in errors[0] and len(errors) == 1

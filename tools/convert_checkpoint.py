@@ -1,0 +1,49 @@
+"""Turn a checkpoint into one safe file: python tools/convert_checkpoint.py --source released IN.pth OUT.safetensors
+
+Sources: `released`, the authors' checkpoint; `pointcept`, model_last.pth or model_best.pth of a run in either host.
+Nothing in IN is run. A run's config.py, which lies beside a `pointcept` checkpoint and says what network it is, is
+Python and does run: for a run that is not yours, give the backbone's arguments as a .json with --network-config.
+"""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from pointcept_msm.command_line import OneSentenceParser, run_command
+
+
+def main(argv):
+    args = build_parser().parse_args(argv)
+    from pointcept_msm.conversion.convert import convert_checkpoint
+
+    meta = {"grid_size": args.grid_size, "feat_keys": args.feat_keys}
+    match = convert_checkpoint(
+        args.input,
+        args.output,
+        args.source,
+        args.network,
+        args.network_config,
+        args.ignore,
+        {key: value for key, value in meta.items() if value is not None},
+    )
+    left = f", {len(match.dropped)} left behind" if match.dropped else ""
+    left += f", {len(match.missing)} at initial values" if match.missing else ""
+    print(f"{args.output}: {len(match.state)} tensors of the {args.network}{left}")
+
+
+def build_parser():
+    parser = OneSentenceParser(description=__doc__.splitlines()[0])
+    parser.add_argument("input", metavar="IN", help="a .pth file; nothing in it is run")
+    parser.add_argument("output", metavar="OUT", help="a .safetensors file")
+    parser.add_argument("--source", required=True, help="released or pointcept")
+    parser.add_argument("--network", choices=("student", "teacher"), default="student")
+    parser.add_argument("--network-config", metavar="FILE", help=".json, or .py (it is run), of the network")
+    parser.add_argument("--ignore", action="append", default=[], metavar="PATTERN", help="names to accept: 'head.*'")
+    parser.add_argument("--grid-size", type=float, metavar="METRES", help="voxel size, if not the source's own")
+    parser.add_argument("--feat-keys", nargs="+", metavar="KEY", help="inputs in order: color normal coord")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(run_command(main))
