@@ -41,7 +41,7 @@ end "$run/probe/results.json"
 if [ -f tools/visualize_pca.py ]; then
     begin "picture"
     scene=$(find data/rooms/val -mindepth 1 -maxdepth 1 -type d | sort | head -n 1)
-    python tools/visualize_pca.py "$scene" --weights "$run/teacher.safetensors" --out "$run/pictures" ||
+    python tools/visualize_pca.py "$scene" --weights "$run/student.safetensors" --out "$run/pictures" ||
         stop "visualize_pca.py failed, its message stands above."
     end "$run/pictures"
 fi
