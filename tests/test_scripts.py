@@ -158,7 +158,7 @@ def test_demo_runs_every_step(demo):
         "tools/make_rooms.py --out data/rooms --train 64 --val 16",
         "train.sh -c configs/msm/pretrain-rooms-tiny.py -n demo",
         f"tools/test.py --config-file configs/msm/probe-rooms-tiny.py --options weight={run} save_path={run}/probe",
-        f"tools/visualize_pca.py data/rooms/val/a --weights {run}/teacher.safetensors --out {run}/pictures",
+        f"tools/visualize_pca.py data/rooms/val/a --weights {run}/student.safetensors --out {run}/pictures",
     ]
     assert [line.split(":")[0] for line in said.splitlines() if " s, " in line] == [
         "== environment",
