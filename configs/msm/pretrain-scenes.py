@@ -1,6 +1,6 @@
 """Pre-training on any folder of scenes, with a small network at 4 cm.
 
-Command:  sh tools/train.sh -c configs/msm/pretrain-scenes.py -- data_root=PATH [epoch=400 grid_size=0.02 ...]
+Command:  sh tools/train.sh -c configs/msm/pretrain-scenes.py -- data_root=PATH [epoch=400 num_worker=4 ...]
 Data:     PATH/<scene>/{coord,color,normal}.npy, PATH/train/<scene>/..., or files .npz, .ply, .pth in their place.
 Hardware: two CPU cores or one GPU (`-g 1`). Time per step and memory on real scans: docs/results.md.
 """
@@ -9,10 +9,10 @@ _base_ = ["_base_/runtime.py", "_base_/pretrain.py", "_base_/augment.py", "_base
 
 data_root = "data/scenes"
 grid_size = 0.04
-epoch = 200
+epoch = 100
 eval_epoch = 10
 batch_size = 2
-num_worker = 2
+num_worker = 0  # more when there are cores to spare
 
 scheduler = dict(pct_start=0.05)
 model = dict(

@@ -1,7 +1,9 @@
-"""Student and teacher of a trained model as files of their own: weights, config and provenance."""
+"""Student and teacher, or a segmentor's backbone, as files of their own: weights, config and provenance."""
 
 import datetime
 from pathlib import Path
+
+from torch import nn
 
 from pointcept_msm.checkpoints import save_checkpoint
 from pointcept_msm.embedded.environment import git_revision, package_version
@@ -17,9 +19,22 @@ def count_steps(trainer):
 
 
 def find_networks(model):
-    """The backbones of `model.student` and `model.teacher` that exist, by name; DDP is unwrapped."""
-    holders = {name: getattr(unwrap(model), name, None) for name in NETWORKS}
-    return {name: holder["backbone"] for name, holder in holders.items() if holder is not None and "backbone" in holder}
+    """The backbones of `model.student` and `model.teacher` that exist, by name, or else `model.backbone` if it is
+    trained; DDP is unwrapped."""
+    model = unwrap(model)
+    holders = {name: getattr(model, name, None) for name in NETWORKS}
+    found = {name: holder["backbone"] for name, holder in holders.items() if holder and "backbone" in holder}
+    backbone = getattr(model, "backbone", None)
+    if not found and isinstance(backbone, nn.Module) and any(p.requires_grad for p in backbone.parameters()):
+        found["backbone"] = backbone
+    return found
+
+
+def name_method(model):
+    """What a run does, from the config of its model."""
+    if model.type == "MSM-Segmentor-v1m1":
+        return "fine-tuned" if model.get("weight") else "supervised"
+    return "contrastive" if model.type == "MSM-Contrastive-v1m1" else "MSM"
 
 
 def describe_run(trainer):
@@ -28,7 +43,7 @@ def describe_run(trainer):
     loss = output["loss"].item() if "loss" in output else None
     return to_plain(
         {
-            "method": "MSM",
+            "method": name_method(cfg.model),
             "grid_size": cfg.get("grid_size"),
             "features": cfg.get("feat_keys"),
             "dataset": cfg.data.train.type,
@@ -44,10 +59,10 @@ def describe_run(trainer):
 
 
 def export_networks(trainer):
-    """Write `<save_path>/<network>.safetensors` for student and teacher, if there are any; returns the paths."""
+    """Write `<save_path>/<network>.safetensors` for each of `find_networks`; returns the paths."""
     networks, paths = find_networks(trainer.model), []
     if not networks:
-        trainer.logger.info("Nothing to export: the model has no student or teacher with a backbone")
+        trainer.logger.info("Nothing to export: the model trains no backbone")
         return paths
     config, run = to_plain(trainer.cfg.model.get("backbone") or {}), describe_run(trainer)
     for name, network in networks.items():

@@ -1,0 +1,56 @@
+"""The contrastive rival of pretrain-rooms-tiny: InfoNCE between the two crops; same network, data and steps.
+
+Command:  sh tools/train.sh -c configs/msm/contrastive-rooms-tiny.py
+          sh tools/test.sh -c configs/msm/probe-rooms-tiny.py -w exp/msm/contrastive-rooms-tiny
+Hardware: as pretrain-rooms-tiny.py; a step takes about as long.
+Expected: not known yet.
+"""
+
+_base_ = ["_base_/runtime.py", "_base_/pretrain.py", "_base_/augment.py", "_base_/hunet_small.py"]
+
+data_root = "data/rooms"
+grid_size = 0.08
+epoch = 20
+eval_epoch = 5
+batch_size = 2
+num_worker = 1
+
+param_dicts = [  # as in pre-training, but for the tokens, which this model has not
+    dict(keyword="scale", weight_decay=0.0),
+    dict(keyword="gamma", weight_decay=0.0),
+    dict(keyword="bias", weight_decay=0.0),
+]
+scheduler = dict(max_lr=0.002, pct_start=0.05)
+hooks = [
+    dict(type="CheckpointLoader"),
+    dict(type="IterationTimer", warmup_iter=2),
+    dict(type="InformationWriter"),
+    dict(type="MSMMetricsWriter"),
+    dict(type="MSMCheckpointer"),
+]
+model = dict(
+    type="MSM-Contrastive-v1m1",
+    backbone={{_base_.backbone}},
+    grid_size=0.08,
+    pairs=4096,
+    temperature=0.07,
+)
+data = dict(
+    train=dict(
+        type="MSMRoomsDataset",
+        split="train",
+        data_root="data/rooms",
+        rooms=64,
+        transform=[
+            dict(
+                type="MSMViews",
+                grid_size=0.08,
+                max_voxels=60000,
+                student_crop=(0.4, 0.8),
+                feat_keys=("color", "normal"),
+                augment={{_base_.augment}},
+                color_augment={{_base_.color_augment}},
+            )
+        ],
+    ),
+)

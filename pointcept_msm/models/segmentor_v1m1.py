@@ -1,0 +1,40 @@
+"""MSM-Segmentor-v1m1: semantic segmentation on hierarchical features, from scratch or fine-tuned (Table 19)."""
+
+import torch
+from torch import nn
+
+from pointcept_msm.host import LOSSES, MODELS
+
+from .backbone_weights import build_backbone
+from .layers.norm import RMSNorm
+
+
+@MODELS.register_module("MSM-Segmentor-v1m1")
+class MSMSegmentor(nn.Module):
+    """backbone -> features of all levels at each voxel -> norm -> one linear layer.
+
+    backbone: config of a network that has `output="hierarchical"` (MSM-HUNet-v1m1); weight: .safetensors to start it
+    from, None = from scratch; criteria: config of a loss on (logits, segment), default MSMSegmentationLoss.
+    """
+
+    def __init__(self, num_classes: int, backbone, weight: str | None = None, criteria=None, norm: bool = True):
+        super().__init__()
+        self.backbone = build_backbone(backbone, weight)
+        self.norm = RMSNorm(self.backbone.out_channels) if norm else nn.Identity()
+        self.head = nn.Linear(self.backbone.out_channels, num_classes)
+        self.criteria = LOSSES.build(criteria or dict(type="MSMSegmentationLoss"))
+
+    def forward(self, batch):
+        """batch: grid_coord (V, 3), feat (V, C), offset (B,), segment (V,).
+
+        Training: {loss}; eval: {loss, seg_logits (V, classes)}; without segment: {seg_logits}.
+        """
+        logits = self.head(self.norm(self.extract(batch)))
+        if "segment" not in batch:
+            return dict(seg_logits=logits)
+        loss = self.criteria(logits, batch["segment"])
+        return dict(loss=loss) if self.training else dict(loss=loss, seg_logits=logits)
+
+    def extract(self, batch) -> torch.Tensor:
+        """Features (V, sum of the levels' channels)."""
+        return self.backbone(batch)

@@ -1,0 +1,87 @@
+"""Supervised training on hierarchical features, and starting from an exported network."""
+
+import pytest
+import torch
+
+from pointcept_msm.checkpoints import save_checkpoint
+from pointcept_msm.host import build_model
+from tests.models.sparse_scenes import TINY, join, random_scene
+
+BACKBONE = dict(type="MSM-HUNet-v1m1", **TINY)
+
+
+def make_batch():
+    """Two scenes whose classes can be told from the first input channel; a few voxels have no label."""
+    batch = join(random_scene(seed=0), random_scene(voxels=200, seed=1))
+    segment = (batch["feat"][:, 0] > 0).long() + (batch["feat"][:, 0] > 1).long()
+    segment[::17] = -1
+    return dict(batch, segment=segment)
+
+
+def make_model(kind="MSM-Segmentor-v1m1", **kwargs):
+    torch.manual_seed(0)
+    return build_model(dict(type=kind, num_classes=3, backbone=BACKBONE, **kwargs))
+
+
+def export(path, **changes):
+    """An exported network with other weights than a new model's."""
+    torch.manual_seed(5)
+    config = dict(BACKBONE, **changes)
+    save_checkpoint(path, build_model(config).state_dict(), config, dict(grid_size=0.1, network="student"))
+    return str(path)
+
+
+def test_outputs_in_training_evaluation_and_test():
+    model, batch = make_model(), make_batch()
+    training = model.train()(batch)
+    assert set(training) == {"loss"} and training["loss"].numel() == 1
+    evaluation = model.eval()(batch)
+    assert set(evaluation) == {"loss", "seg_logits"} and evaluation["seg_logits"].shape == (500, 3)
+    del batch["segment"]
+    assert set(model(batch)) == {"seg_logits"}
+
+
+def test_logits_belong_to_the_input_rows():
+    model, batch = make_model().eval(), random_scene()
+    order = torch.randperm(300)
+    shuffled = dict(batch, grid_coord=batch["grid_coord"][order], feat=batch["feat"][order])
+    torch.testing.assert_close(model(shuffled)["seg_logits"], model(batch)["seg_logits"][order])
+
+
+def test_every_parameter_gets_a_gradient():
+    model = make_model().train()
+    model(make_batch())["loss"].backward()
+    assert not [name for name, p in model.named_parameters() if p.grad is None or p.grad.abs().sum() == 0]
+
+
+def test_it_learns_what_can_be_learnt():
+    model, batch = make_model().train(), make_batch()
+    optimizer = torch.optim.AdamW(model.parameters(), lr=5e-3)
+    for _ in range(40):
+        optimizer.zero_grad()
+        model(batch)["loss"].backward()
+        optimizer.step()
+    known = batch["segment"] >= 0
+    predicted = model.eval()(batch)["seg_logits"].argmax(1)
+    assert (predicted == batch["segment"])[known].float().mean() > 0.9
+
+
+def test_it_starts_from_an_exported_network(tmp_path):
+    path = export(tmp_path / "student.safetensors")
+    model = make_model(weight=path)
+    torch.manual_seed(5)
+    expected = build_model(BACKBONE).state_dict()
+    assert all(torch.equal(value, expected[key]) for key, value in model.backbone.state_dict().items())
+    assert all(p.requires_grad for p in model.parameters())
+
+
+def test_weights_of_another_network_are_refused_in_one_sentence(tmp_path):
+    wider = export(tmp_path / "wider.safetensors", dec_channels=(8, 20, 16), dec_num_heads=(2, 4, 4))
+    with pytest.raises(ValueError, match="does not fit the backbone") as error:
+        make_model(weight=wider)
+    assert "\n" not in str(error.value) and "wider.safetensors" in str(error.value)
+    deeper = export(tmp_path / "deeper.safetensors", enc_conv_depths=(2, 1, 1))
+    with pytest.raises(ValueError, match="nothing in the config"):
+        make_model(weight=deeper)
+    with pytest.raises(FileNotFoundError, match="no checkpoint"):
+        make_model(weight=str(tmp_path / "none.safetensors"))
