@@ -88,12 +88,9 @@ def main(argv):
     pyramid = build_room(args.voxel, args.points)
     start = time.perf_counter()
     pairs = sum(len(source) for source, _ in pyramid.submanifold_map(0).taps)
-    table_seconds = time.perf_counter() - start
-    print(
-        f"{pyramid.count(0)} voxels, {pairs / pyramid.count(0):.1f} neighbours each, {torch.get_num_threads()} threads; ",
-        end="",
-    )
-    print(f"neighbour table {table_seconds:.2f} s")
+    table = time.perf_counter() - start
+    count, threads = pyramid.count(0), torch.get_num_threads()
+    print(f"{count} voxels, {pairs / count:.1f} neighbours each, table in {table:.2f} s, {threads} threads")
     for channels in args.channels:
         seconds = time_cases(build_cases(pyramid, channels), args.repeats)
         peak = 2 * pyramid.count(0) * channels**2 / seconds["gemm"]
