@@ -218,7 +218,8 @@ class DefaultTrainer:
             self.take_step()
         if self.cfg.empty_cache:
             torch.cuda.empty_cache()
-        self.comm_info["model_output_dict"] = output
+        # Without its graph: hooks hold the output until the next one, and the graph holds the step's index tables.
+        self.comm_info["model_output_dict"] = {key: value.detach() for key, value in output.items()}
 
     def take_step(self):
         """Optimizer and schedule forward by one, unless the loss or the gradient is not finite."""

@@ -20,39 +20,68 @@ class KernelMap:
     identity_tap: index of the tap that maps every row to itself (submanifold centre), or None.
     """
 
-    def __init__(self, taps, num_in: int, num_out: int, identity_tap=None, transposed=None):
-        self.taps, self.num_in, self.num_out, self.identity_tap = taps, num_in, num_out, identity_tap
-        self._transposed, self._blocks = transposed, None
+    def __init__(self, pairs: "_Pairs", reverse: bool = False):
+        # A map and its transposed one share `pairs` and do not know each other: a cycle would keep a step's tables in
+        # memory until Python's collector comes by.
+        self._pairs, self._reverse = pairs, int(reverse)
+
+    @property
+    def num_out(self) -> int:
+        """Number of output rows."""
+        return self._pairs.rows[1 - self._reverse]
+
+    @property
+    def identity_tap(self):
+        """The tap of the centre, or None."""
+        return self._pairs.identity_tap
+
+    @property
+    def taps(self) -> list:
+        """[(source, target), ...]"""
+        return self._pairs.taps(self._reverse)
 
     @property
     def transposed(self) -> "KernelMap":
         """The map with inputs and outputs exchanged, taps as before: gradient to the input, or inverse convolution."""
-        if self._transposed is None:
-            taps = [_sorted_by_target(target, source) for source, target in self.taps]
-            self._transposed = KernelMap(taps, self.num_out, self.num_in, self.identity_tap, transposed=self)
-        return self._transposed
+        return KernelMap(self._pairs, not self._reverse)
 
     @property
-    def blocks(self):
+    def blocks(self) -> list:
         """[(first row, end row, [(tap, source, target - first row), ...])]: the pairs cut by ranges of output rows."""
-        if self._blocks is None:
-            self._blocks = self._cut_blocks()
-        return self._blocks
+        cached = self._pairs.blocks
+        if cached[self._reverse] is None:
+            cached[self._reverse] = _cut_blocks(self.taps, self.num_out, self.identity_tap)
+        return cached[self._reverse]
 
-    def _cut_blocks(self):
-        on_cpu = self.taps[0][0].device.type == "cpu"
-        rows = BLOCK_ROWS if on_cpu else max(self.num_out, 1)
-        edges = torch.arange(0, self.num_out + rows, rows, device=self.taps[0][0].device)
-        cuts = torch.stack([torch.searchsorted(target, edges) for _, target in self.taps]).tolist()
-        blocks = []
-        for b, start in enumerate(range(0, self.num_out, rows)):
-            pieces = []
-            for tap, (source, target) in enumerate(self.taps):
-                first, end = cuts[tap][b], cuts[tap][b + 1]
-                if end > first and tap != self.identity_tap:
-                    pieces.append((tap, source[first:end], target[first:end] - start))
-            blocks.append((start, min(start + rows, self.num_out), pieces))
-        return blocks
+
+class _Pairs:
+    """What a map and its transposed one share; the taps of the other direction are made on first use."""
+
+    def __init__(self, taps, num_in, num_out, identity_tap=None, reverse_taps=None):
+        self.rows, self.identity_tap = (num_in, num_out), identity_tap
+        self.blocks = [None, None]
+        self._taps = [taps, reverse_taps]
+
+    def taps(self, reverse):
+        if self._taps[reverse] is None:
+            self._taps[reverse] = [_sorted_by_target(target, source) for source, target in self._taps[1 - reverse]]
+        return self._taps[reverse]
+
+
+def _cut_blocks(taps, num_out, identity_tap):
+    device = taps[0][0].device
+    rows = BLOCK_ROWS if device.type == "cpu" else max(num_out, 1)
+    edges = torch.arange(0, num_out + rows, rows, device=device)
+    cuts = torch.stack([torch.searchsorted(target, edges) for _, target in taps]).tolist()
+    blocks = []
+    for b, start in enumerate(range(0, num_out, rows)):
+        pieces = []
+        for tap, (source, target) in enumerate(taps):
+            first, end = cuts[tap][b], cuts[tap][b + 1]
+            if end > first and tap != identity_tap:
+                pieces.append((tap, source[first:end], target[first:end] - start))
+        blocks.append((start, min(start + rows, num_out), pieces))
+    return blocks
 
 
 def _sorted_by_target(source, target):
@@ -76,11 +105,8 @@ def build_submanifold_map(key: torch.Tensor, coord: torch.Tensor, level: int) ->
         target = (key[place] == wanted).nonzero().flatten()
         source = place[target]
         taps[tap], taps[26 - tap] = (source, target), _sorted_by_target(target, source)
-    flipped = KernelMap(taps[::-1], len(key), len(key), 13)
-    result = KernelMap(taps, len(key), len(key), 13)
-    # Exchanging source and target of tap t gives tap 26 - t, so the transposed map needs no sorting.
-    result._transposed, flipped._transposed = flipped, result
-    return result
+    # Exchanging source and target of tap t gives tap 26 - t, so the reverse needs no sorting.
+    return KernelMap(_Pairs(taps, len(key), len(key), 13, reverse_taps=taps[::-1]))
 
 
 def _shifted_axis_keys(coord, level):
@@ -110,4 +136,4 @@ def build_strided_map(key: torch.Tensor, parent: torch.Tensor, num_parents: int)
     for tap in range(8):
         child = (octant == tap).nonzero().flatten()
         taps.append((child, parent[child]))
-    return KernelMap(taps, len(key), num_parents)
+    return KernelMap(_Pairs(taps, len(key), num_parents))

@@ -1,5 +1,8 @@
 """Sparse convolution against torch's dense convolution, in value and in gradient."""
 
+import gc
+import weakref
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -101,3 +104,19 @@ def test_autocast_multiplies_in_half_and_keeps_gradients():
     assert (rough.float() - exact).norm() / exact.norm() < 0.02
     rough.float().sum().backward()
     assert conv.weight.grad.dtype == torch.float32 and feat.grad.abs().sum() > 0
+
+
+def test_index_tables_are_freed_without_the_collector():
+    """Reference counting alone must free a step's tables: they are the largest thing in memory after activations."""
+    scene = random_scene(100, 6)
+    pyramid, _ = build_pyramid(scene["grid_coord"], scene["offset"], 2)
+    down, up, conv = StridedConv(6, 6), InverseConv(6, 6), SubmanifoldConv(6, 6)
+    gc.disable()
+    try:
+        out = up(down(conv(scene["feat"], pyramid, 0), pyramid, 0), pyramid, 0)
+        out.sum().backward()
+        tables = [weakref.ref(table._pairs) for table in (pyramid.submanifold_map(0), pyramid.strided_map(0))]
+        del pyramid, out
+        assert [table() for table in tables] == [None, None]
+    finally:
+        gc.enable()
