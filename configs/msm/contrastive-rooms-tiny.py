@@ -10,10 +10,10 @@ _base_ = ["_base_/runtime.py", "_base_/pretrain.py", "_base_/augment.py", "_base
 
 data_root = "data/rooms"
 grid_size = 0.08
-epoch = 20
-eval_epoch = 5
+epoch = 6
+eval_epoch = 6
 batch_size = 2
-num_worker = 1
+num_worker = 0
 
 param_dicts = [  # as in pre-training, but for the tokens, which this model has not
     dict(keyword="scale", weight_decay=0.0),
