@@ -2,8 +2,8 @@
 
 Command:  sh tools/train.sh -c configs/msm/pretrain-rooms-tiny.py
 Data:     made on first use under data/rooms (64 rooms).
-Hardware: two CPU cores, at most 5 minutes, about 2 GB.
-Expected: docs/results.md.
+Hardware: two CPU cores, about 4 minutes, 3 GB.
+Expected: loss 0.41 -> 0.29; linear probe 29.6 mIoU against 20.0 at random (one seed, docs/results.md).
 """
 
 _base_ = ["_base_/runtime.py", "_base_/pretrain.py", "_base_/augment.py", "_base_/hunet_small.py"]

@@ -3,8 +3,8 @@ scored on held-out rooms, beside random initialisation and raw input.
 
 Command:  sh tools/test.sh -c configs/msm/probe-rooms-tiny.py -w exp/msm/pretrain-rooms-tiny
           (-w: a run's folder, or one exported .safetensors; -- save_path=DIR for results.json and results.md)
-Hardware: two CPU cores, at most 4 minutes.
-Expected: docs/results.md.
+Hardware: two CPU cores, about a minute.
+Expected: student 21.7 kNN, 29.6 linear mIoU; random initialisation 19.2, 20.0 (one seed, docs/results.md).
 """
 
 _base_ = ["_base_/runtime.py"]

@@ -16,7 +16,10 @@ GOLDEN = Path(__file__).parents[1] / "golden"
 
 
 def relative_error(value, reference):
-    return float((value - reference).norm() / reference.norm())
+    """|value - reference| / |reference|, printed (`pytest -s`) for docs/results.md."""
+    error = float((value - reference).norm() / reference.norm())
+    print(f"relative error {error:.1e}")
+    return error
 
 
 @pytest.fixture(scope="module")
