@@ -139,10 +139,10 @@ class MSMProbeTester:
     def build_candidates(self) -> Iterator[Candidate]:
         """Every row of the table, ours first."""
         networks = self.load_networks()
-        supervised = load_networks(self.options.supervised, ("supervised",)) if self.options.supervised else []
-        for method, own in (("MSM", networks), ("supervised", supervised)):
-            for n in own:
-                yield Candidate(method, n.name, lambda seed, n=n: self.build_source(n), hash_state(n.state_dict)[:16])
+        supervised = load_networks(self.options.supervised, ("backbone",)) if self.options.supervised else []
+        for n in [*networks, *supervised]:
+            method = str(n.meta.get("method") or "MSM")
+            yield Candidate(method, n.name, lambda seed, n=n: self.build_source(n), hash_state(n.state_dict)[:16])
         if "random" in self.options.baselines:
             blank = networks[0]._replace(state_dict=None)
             yield Candidate("random initialisation", "-", lambda seed: self.build_source(blank, seed))

@@ -123,7 +123,7 @@ def test_from_supervised_training_to_fine_tuning_probing_and_the_tester(tmp_path
     ]
     run_testing("probe-rooms-tiny", options)
     rows = json.loads((tmp_path / "judged" / "results.json").read_text())["rows"]
-    assert [row["method"] for row in rows] == ["MSM", "supervised", "random initialisation", "raw input"]
+    assert [row["method"] for row in rows] == ["supervised", "supervised", "random initialisation", "raw input"]
     assert rows[0]["metrics"] == rows[1]["metrics"]  # the same file in both places
 
 
