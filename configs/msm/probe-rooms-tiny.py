@@ -4,7 +4,7 @@ scored on held-out rooms, beside random initialisation and raw input.
 Command:  sh tools/test.sh -c configs/msm/probe-rooms-tiny.py -w exp/msm/pretrain-rooms-tiny
           (-w: a run's folder, or one exported .safetensors; -- save_path=DIR for results.json and results.md)
 Hardware: two CPU cores, about a minute.
-Expected: student 21.7 kNN, 29.6 linear mIoU; random initialisation 19.2, 20.0 (one seed, docs/results.md).
+Expected: student 21.2 kNN, 27.6 linear mIoU; random initialisation 19.7, 19.8 (three seeds, docs/results.md).
 """
 
 _base_ = ["_base_/runtime.py"]
