@@ -54,7 +54,7 @@ class MSMViews:
     grid_coord (V, 3), coord, feat, position, student, match, offset (2,) cumulative, name.
 
     augment: host transforms applied to all points of each view; they may drop points but must not voxelise.
-    color_augment: applied to the voxels' own points afterwards, a tenth as many; they may only change values.
+    color_augment: applied to the voxels' own points afterwards, which are far fewer; they may only change values.
     """
 
     def __init__(

@@ -23,7 +23,7 @@ def voxelise(coord: np.ndarray, grid_size: float, random: bool) -> Voxels:
     """
     scaled = coord.astype(np.float64) / grid_size
     cell = np.floor(scaled).astype(np.int64)
-    origin = np.array([axis.min() for axis in cell.T])  # along axis 0 of (N, 3) numpy is ten times slower
+    origin = np.array([axis.min() for axis in cell.T])  # numpy is slow along axis 0 of (N, 3)
     cell -= origin
     position = (scaled - origin).astype(np.float32)
     size = [int(axis.max()) + 1 for axis in cell.T]

@@ -1,4 +1,4 @@
-"""MSMMaskingHook: mask ratio and patch size over the run (Fig. 8; Sonata's and MSM's warm-up schedules)."""
+"""MSMMaskingHook: mask ratio and patch size over the run (Fig. 8; Sonata ramps both)."""
 
 from pointcept_msm.host import HOOKS, HookBase
 

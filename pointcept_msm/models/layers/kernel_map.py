@@ -8,8 +8,7 @@ import torch
 
 from .serialization import DEPTH, spread_bits
 
-# Rows that one pass over the taps fills. Small enough for the cache of a core, large enough for an efficient GEMM;
-# the time is flat between 8 k and 32 k rows.
+# Rows that one pass over the taps fills. Small enough for the cache of a core, large enough for an efficient GEMM.
 BLOCK_ROWS = 16384
 
 

@@ -5,8 +5,8 @@ from torch import nn
 
 
 class _Normalise(torch.autograd.Function):
-    """x / (||x||_2 / sqrt(C) + eps), keeping x and one number a row for the backward pass: a fourth of what autograd
-    would keep of the written-out form, in the layer that a network has most of."""
+    """x / (||x||_2 / sqrt(C) + eps), keeping only x and one number a row for the backward pass, where autograd
+    would keep several copies of x; a network has more of these layers than of any other."""
 
     @staticmethod
     def forward(ctx, x, eps):
