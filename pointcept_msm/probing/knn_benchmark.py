@@ -2,9 +2,10 @@
 
     python -m pointcept_msm.probing.knn_benchmark --queries 100000 --bank 1000000 --width 928
 
-Both of scikit-learn's forms are timed: cosine, and its faster Euclidean search on rows scaled to length one, which finds
-the same neighbours. They search `--reference` of the queries only, and their time is multiplied up: brute force is
-linear in the queries. Peak memory is the process's, data included, before scikit-learn is touched. Needs scikit-learn.
+Both of scikit-learn's forms are timed: cosine, and its faster Euclidean search on rows scaled to length one, which
+finds the same neighbours. They search `--reference` of the queries only, and their time is multiplied up: brute force
+is linear in the queries. Peak memory is the process's, data included, before scikit-learn is touched. Needs
+scikit-learn.
 """
 
 import argparse
@@ -89,7 +90,9 @@ def report(searches: list[Search], peak: float) -> str:
             f"| {search.name} | {search.queries} | {search.seconds:.1f} | {seconds:.0f} "
             f"| {seconds / ours.seconds:.2f} | {100 * same:.2f} % |"
         )
-    return "\n".join([*lines, "", f"Our peak memory, data included: {peak:.2f} GiB; {torch.get_num_threads()} threads."])
+    return "\n".join(
+        [*lines, "", f"Our peak memory, data included: {peak:.2f} GiB; {torch.get_num_threads()} threads."]
+    )
 
 
 def build_parser() -> argparse.ArgumentParser:
