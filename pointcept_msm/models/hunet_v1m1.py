@@ -27,8 +27,8 @@ OUTPUTS = ("levels", "hierarchical", "finest")
 class MSMHUNet(nn.Module):
     """Hybrid U-Net. All tuples are per level, fine to coarse, decoder included.
 
-    residual_gamma: scale of every block's contribution at the start; 0.1 is the release's, for long schedules; short
-    ones learn far more from 1 (docs/results.md).
+    residual_gamma: scale of every block's contribution at the start; 0.1 as released, for long schedules; short ones
+    learn far more from 1 (docs/results.md).
     output: "levels" -> list of Level; "hierarchical" -> (V, sum of dec_channels); "finest" -> (V, dec_channels[0]).
     """
 
