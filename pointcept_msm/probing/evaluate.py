@@ -86,8 +86,8 @@ def fit_judges(train, levels, settings: ProbeSettings, seed: int) -> tuple[list[
     if "knn" in settings.probes:
         judges += fit_knn(feat, label, levels, settings, seed)
     if {"linear", "instance", "layers"} & set(settings.probes):
-        chosen["l2"] = choose_strength(train, settings, seed)
-        probe = fit_linear(feat, label, settings.num_classes, chosen["l2"], settings.max_iter, settings.device)
+        chosen["l2"], start = choose_strength(train, settings, seed)
+        probe = fit_linear(feat, label, settings.num_classes, chosen["l2"], settings.max_iter, settings.device, start)
     if "linear" in settings.probes:
         names = {name: f"linear_{name}" for name in ("mIoU", "mAcc", "allAcc")}
         judges.append(LinearJudge(probe, settings.num_classes, names))
@@ -180,15 +180,16 @@ def fit_knn(feat, label, levels, settings: ProbeSettings, seed: int) -> list[KNN
     return judges
 
 
-def choose_strength(train: Sequence[SceneFeatures], settings: ProbeSettings, seed: int) -> float:
-    """The regularisation that held-out train scenes prefer; the middle of the grid when there is one train scene."""
+def choose_strength(train: Sequence[SceneFeatures], settings: ProbeSettings, seed: int):
+    """The regularisation that held-out train scenes prefer and the probe that had it (see choose_l2); the middle of the
+    grid and None when there is one train scene."""
     labelled = [s for s in train if (s.segment >= 0).any()]
     if len(labelled) < 2:
         l2 = sorted(settings.l2_grid)[len(settings.l2_grid) // 2]
         logging.getLogger("msm").warning(
             "fewer than two labelled train scenes to choose on: regularisation set to %g", l2
         )
-        return l2
+        return l2, None
     feat, label, names = [s.feat for s in labelled], [s.segment for s in labelled], [s.name for s in labelled]
     return choose_l2(
         feat, label, settings.num_classes, names, settings.l2_grid, seed, settings.max_iter, settings.device
@@ -219,8 +220,8 @@ def fit_budgets(train, settings: ProbeSettings, seed: int) -> list[LinearJudge]:
     judges = []
     for metric, part in parts.items():
         feat, label = np.concatenate([s.feat for s in part]), np.concatenate([s.segment for s in part])
-        l2 = choose_strength(part, settings, seed)
-        probe = fit_linear(feat, label, settings.num_classes, l2, settings.max_iter, settings.device)
+        l2, start = choose_strength(part, settings, seed)
+        probe = fit_linear(feat, label, settings.num_classes, l2, settings.max_iter, settings.device, start)
         judges.append(LinearJudge(probe, settings.num_classes, {"mIoU": metric}))
     return judges
 
