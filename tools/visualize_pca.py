@@ -1,4 +1,4 @@
-"""Features as colours: python tools/visualize_pca.py SCENE... --weights W --out DIR
+"""Features as colours: python tools/visualize_pca.py SCENE... --out DIR [--weights W]
 
 For each scene a coloured `<name>.ply`, a picture `<name>.png` and a page `<name>.html` that opens from disk. One basis
 over all scenes, saved as `basis.npz`; give it as --basis to keep colours comparable from call to call.
@@ -24,7 +24,7 @@ def main(argv):
     shown = find_level(args.level, extractor)
     bases = read_bases(args.basis, extractor) if args.basis else None
     with TemporaryDirectory(dir=args.out, prefix=".features-") as folder:
-        scenes = extract_files(extractor, named, failures, args.fill_color, also=("normal",))
+        scenes = extract_files(extractor, named, failures)
         if bases is None:  # one basis over all scenes: their features wait on disk
             scenes = [keep_on_disk(done, folder) for done in scenes]
             bases = fit_and_save(scenes, extractor, Path(args.out) / "basis.npz") if scenes else None

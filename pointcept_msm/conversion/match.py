@@ -59,9 +59,10 @@ def match_state(
     strangers: Iterable[str] = (),
     ignore: Iterable[str] = (),
     path="the file",
+    step: str | None = None,
 ) -> Match:
     """Account for every name, shape and value. strangers: further names in the file, unknown too. ignore: patterns
-    (`head.*`) of unknown or missing names to accept.
+    (`head.*`) of unknown or missing names to accept. step: what the error says to do (default: for the converter).
 
     ValueError lists what is unknown, missing, of another shape or not finite.
     """
@@ -83,8 +84,8 @@ def match_state(
     }
     faults = [f"{len(found)} {kind}: {list_names(found)}" for kind, found in refused.items() if found]
     if faults:
-        step = "give the --network-config it was trained with"
-        step += ", or accept unknown and missing ones with --ignore PATTERN" if not (wrong or bad) else ""
+        accept = ", or accept unknown and missing ones with --ignore PATTERN" if not (wrong or bad) else ""
+        step = step or "give the --network-config it was trained with" + accept
         raise ValueError(f"{path} does not fit the network ({len(expected)} tensors): {'; '.join(faults)}; {step}")
     return Match(shared, unknown, missing)
 
