@@ -33,9 +33,10 @@ LOGGER = logging.getLogger("msm")
 class FeatureExtractor:
     """Frozen features of whole scenes. network: {grid_coord, feat, offset} -> [Level]; config: what built it.
 
-    meta may hold `grid_size` (metres), `feat_keys` (of color, normal, coord; exported files call them `features`) and
-    `fill`, what training put in the place of inputs that it dropped. fill: the same from the caller, which comes first:
-    for inputs that a scene lacks, in its own units, {"color": 127.5, "normal": (0, 0, 1)}; "estimate" for normals.
+    meta may hold `grid_size` (metres), `feat_keys` (of color, normal, coord; exported files call them `features`),
+    `color_range`, what black and white were in training, if not -1 and 1, and `fill`, what stood for dropped inputs.
+    fill: the same from the caller, which comes first: for inputs that a scene lacks, in its own units,
+    {"color": 127.5, "normal": (0, 0, 1)}; "estimate" for normals.
     What is filled is logged as a warning; without a fill such a scene is refused.
     max_voxels: above it a scene runs in tiles; margin: their overlap in metres (default 8 coarsest voxels). autocast:
     a dtype for mixed precision, or None. The network's training mode is left as it was found.
@@ -56,6 +57,7 @@ class FeatureExtractor:
         self.config, self.meta = dict(config or {}), dict(meta or {})
         self.voxel_size = float(self.meta.get("grid_size") or VOXEL_SIZE)
         self.feat_keys = tuple(self.meta.get("feat_keys") or self.meta.get("features") or ("color", "normal"))
+        self.color_range = tuple(map(float, self.meta.get("color_range") or (-1, 1)))
         self.in_channels = check_input_width(self.feat_keys, self.config.get("in_channels"))
         self.device = torch.device(device) if device is not None else _device_of(network)
         self.network = network.to(self.device)
@@ -83,6 +85,7 @@ class FeatureExtractor:
         feat = build_feat(
             {k: v[voxels.point] for k, v in (scene | dict(coord=coord)).items() if k in self.feat_keys}, self.feat_keys
         )
+        feat = scale_colors(feat, self.feat_keys, self.color_range)
         point_voxel = voxels.voxel if rows is None else voxels.voxel[rows]
         out = np.empty((len(point_voxel), self.channels), dtype=np.float32)
         margin = self._margin_voxels()
@@ -126,6 +129,7 @@ class FeatureExtractor:
             self.config,
             self.voxel_size,
             self.feat_keys,
+            self.color_range,
             self.autocast,
             self.fill,
             self.max_voxels,
@@ -211,6 +215,16 @@ def centre_coord(coord: np.ndarray) -> np.ndarray:
     low, high = coord.min(0), coord.max(0)
     middle = (low + high) / 2
     return coord - np.array([middle[0], middle[1], low[2]])
+
+
+def scale_colors(feat: np.ndarray, keys: Sequence[str], limits: tuple[float, float]) -> np.ndarray:
+    """Input columns (V, C) with colours from -1 to 1 brought to `limits`; the same array where nothing changes."""
+    if tuple(limits) == (-1, 1) or "color" not in keys:
+        return feat
+    start = count_channels(keys[: keys.index("color")]) if keys.index("color") else 0
+    scaled, (low, high) = feat.copy(), limits
+    scaled[:, start : start + 3] = low + (feat[:, start : start + 3] + 1) / 2 * (high - low)
+    return scaled
 
 
 def check_input_width(keys: Sequence[str], in_channels: int | None) -> int:

@@ -36,18 +36,25 @@ def find_state(content: Mapping, source: Source, path="the file") -> dict[str, t
 
 
 def select_network(
-    state: Mapping, source: Source, network: str, path="the file"
+    state: Mapping, source: Source, network: str | None = None, path="the file"
 ) -> tuple[dict[str, torch.Tensor], list[str]]:
     """(tensors of one network by its own names, keys that belong to no network and not to training).
 
-    ValueError: no key has the network's prefix.
+    network: of the source's (None: its first). ValueError: the source has none of that name, or the file none of its
+    keys.
     """
-    prefix = source.prefixes[network]
-    others = [p for n, p in source.prefixes.items() if n != network]
+    prefixes = source.prefixes
+    network = network or next(iter(prefixes))
+    if network not in prefixes:
+        raise ValueError(f"this source has no {network}; there is: {', '.join(prefixes)}")
+    prefix = prefixes[network]
+    others = [p for n, p in prefixes.items() if n != network]
     if not any(key.startswith(prefix) for key in state):
-        there = [n for n, p in source.prefixes.items() if any(key.startswith(p) for key in state)]
-        hint = f"it has the {there[0]}: use --network {there[0]}" if there else "choose the --source it comes from"
-        raise ValueError(f"{path} has no key that begins with {prefix!r}, only {list_names(state)}: {hint}")
+        if not (source.bare and any(key.startswith(source.bare) for key in state)):
+            there = [n for n, p in prefixes.items() if any(key.startswith(p) for key in state)]
+            hint = f"it has the {there[0]}: use --network {there[0]}" if there else "choose the --source it comes from"
+            raise ValueError(f"{path} has no key that begins with {prefix!r}, only {list_names(state)}: {hint}")
+        prefix = ""
     useful = {key: value for key, value in state.items() if not matches(key, source.beside)}
     selected = {key.removeprefix(prefix): value for key, value in useful.items() if key.startswith(prefix)}
     return selected, [key for key in useful if not key.startswith((prefix, *others))]
@@ -102,7 +109,9 @@ def list_names(names: Iterable[str]) -> str:
 
 
 def _differs(value, expected):
-    return not isinstance(value, torch.Tensor) or value.shape != expected.shape or not value.is_floating_point()
+    if not isinstance(value, torch.Tensor) or value.shape != expected.shape:
+        return True
+    return value.is_floating_point() != expected.is_floating_point()  # a batch norm's counter is an integer
 
 
 def _describe(value):
