@@ -37,7 +37,7 @@ class FeatureExtractor:
     `color_range`, what black and white were in training, if not -1 and 1, and `fill`, what stood for dropped inputs.
     fill: the same from the caller, which comes first: for inputs that a scene lacks, in its own units,
     {"color": 127.5, "normal": (0, 0, 1)}; "estimate" for normals.
-    What is filled is logged as a warning; without a fill such a scene is refused.
+    What is filled is logged, the first time as a warning; without a fill such a scene is refused.
     max_voxels: above it a scene runs in tiles; margin: their overlap in metres (default 8 coarsest voxels). autocast:
     a dtype for mixed precision, or None. The network's training mode is left as it was found.
     """
@@ -62,6 +62,7 @@ class FeatureExtractor:
         self.device = torch.device(device) if device is not None else _device_of(network)
         self.network = network.to(self.device)
         self.max_voxels, self.margin, self.autocast = max_voxels, margin, autocast
+        self._told = set()
         self.fill = check_fill({**(self.meta.get("fill") or {}), **(fill or {})})
 
     def extract(
@@ -154,8 +155,9 @@ class FeatureExtractor:
         if "coord" not in scene:
             raise ValueError(f"{name} has no coord: give the points, (N, 3) in metres")
         full, filled = prepare_scene({**scene, "name": name}, self.feat_keys, self.fill)
-        for key, how in filled.items():
-            LOGGER.warning("%s has no %s: %s", name, key, how)
+        for key, how in filled.items():  # aloud the first time, then for who reads everything
+            LOGGER.log(logging.INFO if key in self._told else logging.WARNING, "%s has no %s: %s", name, key, how)
+            self._told.add(key)
         return check_scene(full, name)
 
     def _check_extent(self, grid):
