@@ -9,10 +9,9 @@ import numpy as np
 from tqdm import tqdm
 
 from pointcept_msm.command_line import EXPECTED_ERRORS, describe_error
-from pointcept_msm.datasets.scene_inputs import prepare_scene
+from pointcept_msm.datasets.scene_inputs import ESTIMATE, prepare_scene
 from pointcept_msm.datasets.scene_io import load_scene
-
-DEFAULT_WEIGHTS = "msm-tiny-rooms"
+from pointcept_msm.pretrained import DEFAULT_WEIGHTS
 
 
 class Extraction(NamedTuple):
@@ -34,11 +33,21 @@ class Failure(NamedTuple):
 def add_scene_arguments(parser) -> None:
     """Arguments that every script which extracts features takes."""
     parser.add_argument("scenes", nargs="+", metavar="SCENE", help="folders of .npy, .npz, .ply or .pth")
-    parser.add_argument("--weights", default=DEFAULT_WEIGHTS, metavar="W", help="a .safetensors file or a shipped name")
+    parser.add_argument(
+        "--weights",
+        default=DEFAULT_WEIGHTS,
+        metavar="W",
+        help=f"a .safetensors file, a run's folder, hf:owner/repo or a shipped name (default: {DEFAULT_WEIGHTS})",
+    )
     parser.add_argument("--out", required=True, metavar="DIR")
     parser.add_argument("--device", help="cpu, cuda, cuda:1 (default: cuda if there is one)")
     parser.add_argument("--max-voxels", type=int, default=500_000, help="a larger scene runs in tiles of this many")
     parser.add_argument("--fill-color", type=float, metavar="0-255", help="stands for the colour of scenes without it")
+    parser.add_argument(
+        "--estimate-normals",
+        action="store_true",
+        help="where normals are absent, also for a network that was trained to do without",
+    )
 
 
 def load_extractor(args):
@@ -48,7 +57,10 @@ def load_extractor(args):
     import pointcept_msm
 
     device = args.device or ("cuda" if torch.cuda.is_available() else "cpu")
-    extractor = pointcept_msm.load(args.weights, device=device, max_voxels=args.max_voxels)
+    fill = {} if args.fill_color is None else {"color": args.fill_color}
+    fill |= {"normal": ESTIMATE} if args.estimate_normals else {}
+    extractor = pointcept_msm.load(args.weights, device=device, max_voxels=args.max_voxels, fill=fill)
+    extractor.fill.setdefault("normal", ESTIMATE)
     Path(args.out).mkdir(parents=True, exist_ok=True)
     return extractor
 
@@ -68,19 +80,12 @@ def name_scenes(paths: Sequence) -> dict[str, Path]:
     return named
 
 
-def extract_files(
-    extractor, named, failures: list[Failure], fill_color=None, mode="exact", also=()
-) -> Iterator[Extraction]:
-    """Features of every scene in turn, with a progress bar; failures are added to the list and printed.
-
-    also: arrays wanted beside the network's inputs, such as normal for a picture.
-    """
-    keys = (*extractor.feat_keys, *(key for key in also if key not in extractor.feat_keys))
-    keys = tuple(key for key in keys if key != "coord")
+def extract_files(extractor, named, failures: list[Failure], mode="exact") -> Iterator[Extraction]:
+    """Features of every scene in turn, with a progress bar; failures are added to the list and printed."""
     for name, path in (bar := tqdm(named.items(), unit="scene", disable=None)):
         bar.set_postfix_str(name)
         try:
-            scene, filled = prepare_scene(load_scene(path) | {"name": name}, keys, fill_color)
+            scene, filled = prepare_scene(load_scene(path) | {"name": name}, extractor.feat_keys, extractor.fill)
             features = extractor.extract(scene, mode)
         except (*EXPECTED_ERRORS, MemoryError, RuntimeError) as error:  # torch's out of memory is a RuntimeError
             failures.append(Failure(name, describe_error(error)))

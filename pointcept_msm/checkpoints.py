@@ -3,10 +3,12 @@
 import json
 from pathlib import Path
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
 from pointcept_msm.atomic_file import replace_file
+from pointcept_msm.pretrained import WEIGHTS_FILE
 
 FIELDS = ("config", "meta")
 
@@ -21,6 +23,26 @@ def save_checkpoint(path, state_dict, config, meta):
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     with replace_file(path) as file:
         file.write(save(tensors, metadata={"format": "pt", **texts}))
+
+
+def save_pretrained(folder, state_dict, config, meta, half=False) -> Path:
+    """Write a folder as the Hugging Face hub keeps a model: the file of `save_checkpoint`, which says all by itself,
+    and config.json for people and for the hub. Returns the file."""
+    path = Path(folder) / WEIGHTS_FILE
+    save_checkpoint(path, halve(state_dict) if half else state_dict, config, meta)
+    text = json.dumps({"library_name": "pointcept_msm", "config": config, "meta": meta}, indent=2) + "\n"
+    with replace_file(path.with_name("config.json"), "w") as file:
+        file.write(text)
+    return path
+
+
+def halve(state_dict) -> dict:
+    """Floating-point tensors in half precision (float16), which loading turns back. ValueError: beyond its range."""
+    small = {key: value.half() if value.is_floating_point() else value for key, value in state_dict.items()}
+    lost = [key for key, value in small.items() if value.is_floating_point() and not torch.isfinite(value).all()]
+    if lost:
+        raise ValueError(f"{len(lost)} tensors do not fit half precision, first {lost[0]}: keep single precision")
+    return small
 
 
 def load_checkpoint(path):
@@ -62,6 +84,9 @@ def _from_json(path, name, metadata):
             "exported by this package; use tools/convert_checkpoint.py."
         )
     try:
-        return json.loads(metadata[name])
+        value = json.loads(metadata[name])
     except json.JSONDecodeError as error:
         raise ValueError(f"{path} has a damaged '{name}' in its metadata ({error}): export it again.") from error
+    if not isinstance(value, dict):
+        raise ValueError(f"{path} has a damaged '{name}' in its metadata (a {type(value).__name__}): export it again.")
+    return value

@@ -1,4 +1,4 @@
-"""Features of scenes: python tools/extract_features.py SCENE... --weights W --out DIR
+"""Features of scenes: python tools/extract_features.py SCENE... --out DIR [--weights W]
 
 For each scene `<name>.npz` (feat: one row a point) and `<name>.json` (levels, weights, what was filled). A scene that
 cannot be used is reported, the others go on, and the exit code says so.
@@ -20,7 +20,7 @@ def main(argv):
     named, failures = name_scenes(args.scenes), []
     extractor = load_extractor(args)
     common = describe_extractor(extractor, args.weights) | {"mode": args.mode}
-    for done in extract_files(extractor, named, failures, args.fill_color, args.mode):
+    for done in extract_files(extractor, named, failures, args.mode):
         facts = {"scene": named[done.name].name or done.name, **common, "filled": done.filled}
         try:
             save_features(args.out, done.name, done.features, facts, args.half)

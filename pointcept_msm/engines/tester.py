@@ -14,9 +14,10 @@ from pointcept_msm.engines.hooks.progress import unwrap
 from pointcept_msm.engines.probe_networks import NETWORKS, ProbeNetwork, collect_networks, load_networks
 from pointcept_msm.extractor import build_extractor, hash_state
 from pointcept_msm.host import TESTERS, build_dataset, register
-from pointcept_msm.probing.baselines import RawInput
+from pointcept_msm.probing.baselines import WIDTH, RawInput
 from pointcept_msm.probing.evaluate import ProbeSettings, evaluate_probes
 from pointcept_msm.probing.features import FeatureSource, extract_scene, extract_scenes
+from pointcept_msm.probing.reduced_inputs import WithoutInputs
 from pointcept_msm.probing.report import Row, build_results, print_table, save_report
 from pointcept_msm.probing.scene_list import SceneList, check_disjoint
 
@@ -31,7 +32,8 @@ class ProbeOptions:
     points_per_scene: points drawn from each train scene; test_points: from each test scene (None: all). scenes,
     test_scenes: at most so many (None: all). seeds: one run each, over draws of points, held-out scenes, the bank and
     the random initialisation. supervised: weights of a supervised network, for a row of its own. grid_size, feat_keys:
-    instead of what the weights' file says. cache_dir: features are kept there.
+    instead of what the weights' file says. without: of color and normal, taken from every scene before features are
+    computed; what stands for them is the network's own fill, or that of `fill`. cache_dir: features are kept there.
     """
 
     probes: Sequence[str] = ("knn", "linear")
@@ -57,6 +59,7 @@ class ProbeOptions:
     max_voxels: int = 500_000
     autocast: str | None = None
     fill: dict | None = None
+    without: Sequence[str] = ()
     cache_dir: str | None = None
     device: str | None = None
 
@@ -147,7 +150,8 @@ class MSMProbeTester:
             blank = networks[0]._replace(state_dict=None)
             yield Candidate("random initialisation", "-", lambda seed: self.build_source(blank, seed))
         if "raw" in self.options.baselines:
-            yield Candidate("raw input", "-", lambda seed: RawInput())
+            keys = [key for key in WIDTH if key not in self.options.without]
+            yield Candidate("raw input", "-", lambda seed: RawInput(keys))
 
     def build_source(self, network: ProbeNetwork, seed: int = 0) -> FeatureSource:
         """The extractor of a network, initialised from `seed` if it has no weights; no random generator is moved."""
@@ -156,7 +160,8 @@ class MSMProbeTester:
         settings = dict(max_voxels=option.max_voxels, autocast=autocast, fill=option.fill)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            return build_extractor(network.state_dict, network.config, network.meta, self.device, **settings)
+            source = build_extractor(network.state_dict, network.config, network.meta, self.device, **settings)
+        return WithoutInputs(source, option.without) if option.without else source
 
     def judge(self, candidate: Candidate, train: SceneList, test: SceneList, settings: ProbeSettings) -> Row | None:
         """One row: all probes, once a seed; None on processes other than the first."""
