@@ -9,7 +9,7 @@ import copy
 import torch
 from torch import nn
 
-from pointcept_msm.host import LOSSES, MODELS, build_model
+from pointcept_msm.host import LOSSES, MODELS, build_model, register
 
 from .layers.pyramid import build_pyramid
 from .masked_pass import STRATEGIES, run_masked
@@ -21,7 +21,7 @@ from .target_norm import TARGET_NORMS, normalise_target
 OBSERVED_ROWS = 2048  # teacher voxels a level kept for the collapse monitor
 
 
-@MODELS.register_module("MSM-v1m1")
+@register(MODELS, "MSM-v1m1")
 class MSM(nn.Module):
     """Student, teacher and loss.
 

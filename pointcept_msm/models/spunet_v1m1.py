@@ -13,7 +13,7 @@ import weakref
 import torch
 from torch import nn
 
-from pointcept_msm.host import HOST, MODELS, build_model
+from pointcept_msm.host import HOST, MODELS, build_model, register
 
 from .hunet_v1m1 import OUTPUTS, MSMHUNet
 from .layers.pyramid import VoxelPyramid
@@ -57,7 +57,7 @@ class SpconvLevels:
         return feat.index_copy(0, self.rows[level], out.features)
 
 
-@MODELS.register_module("MSM-SpUNet-v1m1")
+@register(MODELS, "MSM-SpUNet-v1m1")
 class MSMSpUNet(nn.Module):
     """Arguments of SpUNet-v1m1 without num_classes; bn_momentum: 0.01 as there (short runs need more: the teacher
     normalises with running statistics); output: levels | hierarchical | finest, as MSM-HUNet-v1m1.
