@@ -10,8 +10,8 @@ NO_MAX_STEPS = "max_steps is read in the embedded host only: set epoch, or MSM_H
 
 @register(TRAINERS, "MSMTrainer")
 class MSMTrainer(Trainer):
-    """Refuses what Pointcept would silently ignore (`max_steps`), and gives a process the loader worker that its
-    `persistent_workers` needs where the config has none."""
+    """Refuses what Pointcept would silently ignore (`max_steps`), gives a process the loader worker that its
+    `persistent_workers` needs where the config has none, and lets go of each step's graph once the step is taken."""
 
     def __init__(self, cfg):
         if cfg.get("max_steps") is not None:
@@ -29,3 +29,9 @@ class MSMTrainer(Trainer):
             self.logger.info("=> num_worker gives this process no loader worker, Pointcept needs one: using 1")
             self.cfg.num_worker_per_gpu = 1
         return super().build_train_loader()
+
+    def run_step(self):
+        """Pointcept's step. Its output is kept until the next one: without the graph, which holds all index tables."""
+        super().run_step()
+        output = self.comm_info["model_output_dict"]
+        self.comm_info["model_output_dict"] = {key: value.detach() for key, value in output.items()}
