@@ -58,14 +58,16 @@ def load_training_checkpoint(path: Path, wanted, config: dict | None, meta: dict
         raise FileNotFoundError(
             f"no checkpoint at {path}; give a run's model/model_last.pth or an exported .safetensors file"
         )
+    checkpoint = torch.load(path, map_location="cpu", weights_only=True)
     if not config:
-        config, run = read_run_config(path)
+        own = (checkpoint.get("msm") or {}).get("network") or {}
+        config, run = (own["config"], own["meta"]) if own.get("config") else read_run_config(path)
         meta = {**run, **meta}
     if not config:
         raise ValueError(
             f"{path} holds weights only; the config needs model.backbone, which says what network they belong to"
         )
-    state = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
+    state = checkpoint["state_dict"]
     state = {key.removeprefix("module."): value for key, value in state.items()}
     networks = []
     for name in wanted:

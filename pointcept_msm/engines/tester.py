@@ -13,7 +13,8 @@ from pointcept_msm.embedded.training_state import to_plain
 from pointcept_msm.engines.hooks.progress import unwrap
 from pointcept_msm.engines.probe_networks import NETWORKS, ProbeNetwork, collect_networks, load_networks
 from pointcept_msm.extractor import build_extractor, hash_state
-from pointcept_msm.host import TESTERS, build_dataset, register
+from pointcept_msm.host import TESTERS, build_dataset, open_test_log, register
+from pointcept_msm.host.run_files import restore_train_config
 from pointcept_msm.probing.baselines import WIDTH, RawInput
 from pointcept_msm.probing.evaluate import ProbeSettings, evaluate_probes
 from pointcept_msm.probing.features import FeatureSource, extract_scene, extract_scenes
@@ -85,11 +86,19 @@ class MSMProbeTester:
 
     def __init__(self, cfg, model=None, test_loader=None, verbose=False, **options):
         self.cfg, self.model, self.verbose = cfg, model, verbose
+        if model is None:
+            self.open_folder()
         self.options = build_options({**to_plain(cfg.get("test") or {}), **to_plain(options)})
         self.device = self.options.device or _current_device()
         self.cache_dir = self.options.cache_dir
         if self.cache_dir is None and comm.get_world_size() > 1:
             self.cache_dir = str(Path(cfg.save_path) / "features")
+
+    def open_folder(self) -> None:
+        """Open the log, and undo what Pointcept's test.sh does to the config of the run that it tests."""
+        open_test_log(self.cfg.save_path)
+        if comm.is_main_process() and restore_train_config(Path(self.cfg.save_path)):
+            LOGGER.info("config.py is the training's again, the test's is test_config.py")
 
     def test(self) -> dict | None:
         """Run everything; returns what results.json holds, None on processes other than the first."""

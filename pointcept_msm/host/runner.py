@@ -4,11 +4,12 @@ import os
 
 from pointcept_msm.embedded.defaults import default_setup, load_run_config, prepare_run, refuse_overwrite
 from pointcept_msm.embedded.launch import is_torchrun_child, launch
-from pointcept_msm.embedded.logger import build_logger
-from pointcept_msm.host import HOST, TESTERS, TRAINERS
+from pointcept_msm.host import HOST, TESTERS, TRAINERS, register
 
 if HOST == "embedded":
-    import pointcept_msm.embedded.trainer  # noqa: F401  registers DefaultTrainer
+    from pointcept_msm.embedded.trainer import DefaultTrainer
+
+    register(TRAINERS, "MSMTrainer")(DefaultTrainer)  # its name in configs for both hosts
 
 
 def run_training(config_file, options=(), num_gpus=1, num_machines=1, machine_rank=0, dist_url="auto"):
@@ -31,7 +32,9 @@ def _dispatch(worker, cfg, machines, file_name):
     from pointcept.engines.launch import launch as pointcept_launch
 
     if cfg.get("max_steps") is not None:
-        raise ValueError("max_steps is read in the embedded host only: set epoch, or MSM_HOST=embedded.")
+        from pointcept_msm.host.pointcept_trainer import NO_MAX_STEPS
+
+        raise ValueError(NO_MAX_STEPS)
     prepare_run(cfg, file_name)  # Pointcept's processes take the config as it is here
     pointcept_launch(worker, *machines, cfg=(cfg,))
     return 0
@@ -46,8 +49,6 @@ def train_worker(cfg):
 def test_worker(cfg):
     """One process of a test."""
     cfg = _set_up(cfg, "test_config.py")
-    if HOST == "embedded":
-        build_logger(os.path.join(cfg.save_path, "test.log"))
     TESTERS.build(dict(cfg=cfg, **cfg.test)).test()
 
 

@@ -11,7 +11,7 @@ from itertools import pairwise
 import torch
 from torch import nn
 
-from pointcept_msm.host import MODELS
+from pointcept_msm.host import MODELS, register
 
 from .feature_sampling import sample_levels
 from .layers.blocks import AttentionBlock, AttentionStage, ResNetBlock
@@ -23,7 +23,7 @@ from .layers.voxel_levels import Level
 OUTPUTS = ("levels", "hierarchical", "finest")
 
 
-@MODELS.register_module("MSM-HUNet-v1m1")
+@register(MODELS, "MSM-HUNet-v1m1")
 class MSMHUNet(nn.Module):
     """Hybrid U-Net. All tuples are per level, fine to coarse, decoder included.
 

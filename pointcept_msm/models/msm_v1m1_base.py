@@ -9,7 +9,7 @@ import copy
 import torch
 from torch import nn
 
-from pointcept_msm.host import LOSSES, MODELS, build_model
+from pointcept_msm.host import LOSSES, MODELS, build_model, register
 
 from .layers.pyramid import build_pyramid
 from .masked_pass import STRATEGIES, run_masked
@@ -22,14 +22,14 @@ SUPERVISE = ("masked", "visible", "all")
 OBSERVED_ROWS = 2048  # teacher voxels a level kept for the collapse monitor
 
 
-@MODELS.register_module("MSM-v1m1")
+@register(MODELS, "MSM-v1m1")
 class MSM(nn.Module):
     """Student, teacher and loss.
 
     backbone: config of a network with `encode`, `entries`, `decode` (MSM-HUNet-v1m1); grid_size, mask_patch in metres.
     mask_strategy: bottom_up | top_down | unmasked (Table 10a, 10c); supervise: masked | visible (no tokens at all) |
     all (one pass, the loss on masked and visible voxels).
-    loss_levels: levels in the loss, None = all (Table 10b: (0,)); target_view: other | same.
+    loss_levels: levels in the loss, None = all that the network decodes (Table 10b: (0,)); target_view: other | same.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class MSM(nn.Module):
         self.observed: list = []  # teacher features for MSMCollapseMonitor
 
         network = build_model(backbone)
-        self.loss_levels = _check_levels(loss_levels, network.num_levels)
+        self.loss_levels = _check_levels(loss_levels, network)
         self.student = nn.ModuleDict(dict(backbone=network))
         heads = {str(i): build_predictor(predictor, network.dec_channels[i], predictor_ratio) for i in self.loss_levels}
         self.student["predictor"] = nn.ModuleDict(heads)
@@ -148,8 +148,10 @@ class MSM(nn.Module):
 
 
 def _tokens(network, strategy):
-    """One learnable vector a decoder level, or one of the stem's width when masked voxels enter the encoder."""
-    widths = {"bottom_up": network.dec_channels, "top_down": network.enc_channels[:1]}.get(strategy, ())
+    """One learnable vector a level, as wide as what enters the decoder there, or one of the stem's width when masked
+    voxels enter the encoder."""
+    entries = getattr(network, "entry_channels", network.dec_channels)
+    widths = {"bottom_up": entries, "top_down": network.enc_channels[:1]}.get(strategy, ())
     return [nn.Parameter(nn.init.trunc_normal_(torch.empty(width), std=0.02)) for width in widths]
 
 
@@ -158,8 +160,9 @@ def _check_choice(name, value, allowed):
         raise ValueError(f"{name} is {value!r}; choose one of {', '.join(allowed)}.")
 
 
-def _check_levels(levels, num_levels):
-    levels = tuple(range(num_levels)) if levels is None else tuple(levels)
+def _check_levels(levels, network):
+    num_levels = network.num_levels
+    levels = tuple(getattr(network, "loss_levels", range(num_levels)) if levels is None else levels)
     if not levels or any(not 0 <= level < num_levels for level in levels) or len(set(levels)) != len(levels):
         raise ValueError(f"loss_levels is {levels}; give different levels of 0 ... {num_levels - 1} (0 is the finest).")
     return levels

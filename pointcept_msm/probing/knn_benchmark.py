@@ -89,7 +89,9 @@ def report(searches: list[Search], peak: float) -> str:
             f"| {search.name} | {search.queries} | {search.seconds:.1f} | {seconds:.0f} "
             f"| {seconds / ours.seconds:.2f} | {100 * same:.2f} % |"
         )
-    return "\n".join([*lines, "", f"Our peak memory, data included: {peak:.2f} GiB; {torch.get_num_threads()} threads."])
+    return "\n".join(
+        [*lines, "", f"Our peak memory, data included: {peak:.2f} GiB; {torch.get_num_threads()} threads."]
+    )
 
 
 def build_parser() -> argparse.ArgumentParser:

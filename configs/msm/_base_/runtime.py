@@ -29,5 +29,5 @@ mix_prob = 0  # view batches cannot be mixed
 enable_wandb = False
 wandb_project = "pointcept_msm"
 wandb_key = None
-train = dict(type="DefaultTrainer")
+train = dict(type="MSMTrainer")
 test = dict(type="MSMProbeTester")

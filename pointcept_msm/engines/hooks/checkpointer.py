@@ -13,9 +13,10 @@ from pointcept_msm.atomic_file import copy_file
 from pointcept_msm.embedded import comm
 from pointcept_msm.embedded.hooks.checkpoint_loader import load_last_pth
 from pointcept_msm.embedded.hooks.checkpoint_saver import save_pth, update_best
-from pointcept_msm.embedded.training_state import capture, restore_hooks
+from pointcept_msm.embedded.training_state import capture, restore_hooks, to_plain
 from pointcept_msm.engines.hooks.export import count_steps, export_networks
-from pointcept_msm.host import HOOKS, HookBase
+from pointcept_msm.host import HOOKS, HookBase, register
+from pointcept_msm.host.run_files import keep_code, keep_train_config
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
@@ -27,7 +28,14 @@ def rotate(folder, keep):
         copy_file(last, folder / "model_last.prev.pth")
 
 
-@HOOKS.register_module("MSMCheckpointer")
+def describe_network(cfg):
+    """What a probe needs beside the weights, so that it need not rely on the config.py beside them."""
+    keys = ("grid_size", "feat_keys")
+    config = to_plain(cfg.get("model") or {}).get("backbone") or {}
+    return {"config": config, "meta": {key: to_plain(cfg.get(key)) for key in keys if cfg.get(key) is not None}}
+
+
+@register(HOOKS, "MSMCheckpointer")
 class MSMCheckpointer(HookBase):
     """Keeps model/model_last.pth, the one before it (`keep=2`) and model_best.pth; exports the networks at the end.
 
@@ -55,6 +63,9 @@ class MSMCheckpointer(HookBase):
             return
         if self.every_steps:
             self.trainer.logger.info("MSMCheckpointer saves after each epoch: every_steps needs the embedded host")
+        if comm.is_main_process():
+            keep_train_config(self.folder.parent)
+            keep_code(self.folder.parent)
         if self.trainer.cfg.resume and self.trainer.cfg.weight:
             state = load_last_pth(self.trainer.cfg.weight).get("msm") or {}
             restore_hooks(self.trainer, state.get("hooks", []))
@@ -87,6 +98,7 @@ class MSMCheckpointer(HookBase):
     def save(self, epoch):
         """Write the state of the run; `epoch` counts finished epochs. Every process calls it, rank 0 writes."""
         checkpoint = capture(self.trainer, epoch)
+        checkpoint["msm"]["network"] = describe_network(self.trainer.cfg)
         self.saved_step = count_steps(self.trainer)
         if comm.is_main_process():
             rotate(self.folder, self.keep)

@@ -12,7 +12,7 @@ from pointcept_msm.atomic_file import replace_file
 from pointcept_msm.embedded import comm
 from pointcept_msm.engines.hooks.export import count_steps
 from pointcept_msm.engines.hooks.progress import unwrap
-from pointcept_msm.host import HOOKS, HookBase
+from pointcept_msm.host import HOOKS, HookBase, register
 
 FILE_NAME = "metrics.jsonl"
 FROM_MODEL = ("momentum", "mask_ratio")  # attributes of the model that are written when it has them
@@ -51,7 +51,7 @@ def count_scenes(batch):
     return min((len(value) for key, value in batch.items() if "offset" in key), default=0)
 
 
-@HOOKS.register_module("MSMMetricsWriter")
+@register(HOOKS, "MSMMetricsWriter")
 class MSMMetricsWriter(HookBase):
     """Writes a line every `interval` optimizer steps; the model's outputs are rank 0's means over a line's steps.
 
