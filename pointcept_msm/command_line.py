@@ -49,6 +49,8 @@ def describe_error(error):
     """The sentence of an error; KeyError's text without the quotes that python adds."""
     if is_out_of_memory(error):
         return "memory ran out: use smaller scenes (max_voxels), a smaller batch_size, fewer workers, or another device"
+    if isinstance(error, OSError) and error.filename is not None and str(error).startswith("[Errno"):
+        return f"{error.filename}: {(error.strerror or type(error).__name__).lower()}"
     text = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
     return " ".join(text.split()) or type(error).__name__
 

@@ -22,6 +22,7 @@ from pointcept_msm.datasets.scene_io import check_scene
 from pointcept_msm.datasets.voxelise import voxelise
 from pointcept_msm.models.feature_sampling import AXIS_SIZE, sample_levels
 from pointcept_msm.models.layers.voxel_levels import Level
+from pointcept_msm.network_building import build_from_file
 from pointcept_msm.tiles import build_tiles
 
 VOXEL_SIZE = 0.02  # metres, the paper's main model; used when a checkpoint does not say
@@ -50,7 +51,7 @@ class FeatureExtractor:
         fill: Mapping | None = None,
     ):
         self.config, self.meta = dict(config or {}), dict(meta or {})
-        self.voxel_size = float(self.meta.get("grid_size") or VOXEL_SIZE)
+        self.voxel_size = _check_voxel_size(self.meta.get("grid_size") or VOXEL_SIZE)
         self.feat_keys = tuple(self.meta.get("feat_keys") or self.meta.get("features") or ("color", "normal"))
         self.in_channels = check_input_width(self.feat_keys, self.config.get("in_channels"))
         self.device = torch.device(device) if device is not None else _device_of(network)
@@ -233,14 +234,10 @@ def load(name_or_path: str | Path, device: str | torch.device | None = None, **k
 
 def build_extractor(state_dict, config: Mapping, meta: Mapping, device=None, **kwargs) -> FeatureExtractor:
     """Build the network of `config` with all levels out, load `state_dict` strictly (None: leave it as initialised)."""
-    from pointcept_msm.host import build_model
-
     config = dict(config)
     if "output" in config:
         config["output"] = "levels"
-    network = build_model(dict(config))
-    if state_dict is not None:
-        network.load_state_dict(state_dict, strict=True)
+    network = build_from_file(config, state_dict, "the checkpoint")
     return FeatureExtractor(network, config, meta, device, **kwargs)
 
 
@@ -253,6 +250,12 @@ def find_weights(name_or_path: str | Path) -> Path:
     raise FileNotFoundError(
         f"no weights {str(name_or_path)!r}: give a .safetensors file or one of: {', '.join(names) or 'none shipped'}"
     )
+
+
+def _check_voxel_size(value) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < float("inf"):
+        raise ValueError(f"the checkpoint's grid_size is {value!r}; it must be a positive number of metres")
+    return float(value)
 
 
 def _device_of(network):

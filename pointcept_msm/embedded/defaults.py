@@ -82,8 +82,11 @@ def read_config_file(Config, path):
     """The config in a file; ValueError with the file's name when it cannot be read as one."""
     try:
         return Config.fromfile(str(path))
-    except (FileNotFoundError, ImportError):
-        raise  # they name the file already
+    except FileNotFoundError:
+        raise
+    except ImportError as error:
+        named = str(path) in str(error)
+        raise error if named else ImportError(f"config {path} imports what is not there ({error})") from error
     except Exception as error:  # a config is Python: it can fail in any way
         lines = str(error).strip().splitlines() or ["no reason given"]
         raise ValueError(

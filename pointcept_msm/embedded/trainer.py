@@ -26,7 +26,7 @@ from pointcept_msm.embedded.progress import ProgressBar
 from pointcept_msm.embedded.registry import MODELS, TRAINERS
 from pointcept_msm.embedded.scheduler import build_scheduler
 from pointcept_msm.embedded.storage import EventStorage
-from pointcept_msm.embedded.training_state import restore_hooks_and_rng
+from pointcept_msm.embedded.training_state import restore_or_explain
 
 AMP_DTYPE = {"float16": torch.float16, "bfloat16": torch.bfloat16}
 
@@ -174,7 +174,7 @@ class DefaultTrainer:
     def before_train(self):
         self._call("before_train")
         if self.resume_state:
-            restore_hooks_and_rng(self, self.resume_state)
+            restore_or_explain(self, self.resume_state)
         if not self.start_epoch and not self.start_iter:
             self.logger.info(f"Training for {self.total_steps} steps in {self.max_epoch} epoch(s)")
 

@@ -131,6 +131,17 @@ def restore_hooks_and_rng(trainer, state):
         )
 
 
+def restore_or_explain(trainer, state):
+    """`restore_hooks_and_rng`; ValueError in one sentence when the state is not one of this run."""
+    try:
+        restore_hooks_and_rng(trainer, state)
+    except Exception as error:  # a state of any form may lie in a file
+        raise ValueError(
+            f"cannot resume: the checkpoint's random, hook or gradient state is incomplete ({type(error).__name__}: "
+            f"{error}); start a new run from its weights with -w."
+        ) from error
+
+
 def restore_hooks(trainer, states):
     """Give hooks their saved states back, matched by class name in order."""
     names = [type(hook).__name__ for hook in trainer.hooks]

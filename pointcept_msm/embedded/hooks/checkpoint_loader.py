@@ -61,6 +61,14 @@ def load_last_pth(path):
     return read_last_pth(path)[0]
 
 
+def read_state_dict(checkpoint, path):
+    """The tensors of a checkpoint by name, without DDP's prefix; ValueError when it has none."""
+    state = checkpoint.get("state_dict", checkpoint)
+    if not isinstance(state, Mapping) or not state or not all(isinstance(key, str) for key in state):
+        raise ValueError(f"{path} has no state_dict with tensors by name: give a checkpoint of a training run.")
+    return {key.removeprefix("module."): value for key, value in state.items()}
+
+
 def rename_keys(state_dict, keywords="", replacement=None):
     """Pointcept's mapping: with `module.` in front of every name, the first `keywords` becomes `replacement`.
 
@@ -152,8 +160,7 @@ class CheckpointLoader(HookBase):
         if Path(weight).suffix == ".safetensors":
             state_dict = load_checkpoint(weight)[0]
         else:
-            checkpoint = load_pth(weight)
-            state_dict = checkpoint.get("state_dict", checkpoint)
+            state_dict = read_state_dict(load_pth(weight), weight)
         load_weights(self.trainer.model, rename_keys(state_dict, self.keywords, self.replacement), self.strict)
 
     def resume(self, checkpoint):
@@ -165,15 +172,15 @@ class CheckpointLoader(HookBase):
                 "which a new run takes with -w."
             )
         check_same_run(trainer, state)
-        load_weights(trainer.model, rename_keys(checkpoint["state_dict"]), strict=True)
-        try:
-            trainer.optimizer.load_state_dict(checkpoint["optimizer"])
-        except ValueError as error:
-            raise ValueError(
-                f"cannot resume: the optimizer differs from the checkpoint's ({error}); resume with the same optimizer "
-                "and param_dicts, or start a new run from its weights with -w."
-            ) from error
-        trainer.scheduler.load_state_dict(checkpoint["scheduler"])
+        load_weights(trainer.model, read_state_dict(checkpoint, trainer.resumed_from), strict=True)
+        for name in ("optimizer", "scheduler"):
+            try:
+                getattr(trainer, name).load_state_dict(checkpoint[name])
+            except Exception as error:  # torch trusts a state to be one
+                raise ValueError(
+                    f"cannot resume: the {name} differs from the checkpoint's ({type(error).__name__}: {error}); "
+                    "resume with the same options, or start a new run from its weights with -w."
+                ) from error
         if trainer.scaler is not None and checkpoint["scaler"]:
             trainer.scaler.load_state_dict(checkpoint["scaler"])
         trainer.best_metric_value = checkpoint["best_metric_value"]
