@@ -23,6 +23,7 @@ from pointcept_msm.datasets.scene_io import check_scene
 from pointcept_msm.datasets.voxelise import voxelise
 from pointcept_msm.models.feature_sampling import AXIS_SIZE, sample_levels
 from pointcept_msm.models.layers.voxel_levels import Level
+from pointcept_msm.network_building import build_from_file
 from pointcept_msm.pretrained import DEFAULT_WEIGHTS, find_weights
 from pointcept_msm.tiles import build_tiles
 
@@ -55,7 +56,7 @@ class FeatureExtractor:
         fill: Mapping | None = None,
     ):
         self.config, self.meta = dict(config or {}), dict(meta or {})
-        self.voxel_size = float(self.meta.get("grid_size") or VOXEL_SIZE)
+        self.voxel_size = _check_voxel_size(self.meta.get("grid_size") or VOXEL_SIZE)
         self.feat_keys = tuple(self.meta.get("feat_keys") or self.meta.get("features") or ("color", "normal"))
         self.color_range = tuple(map(float, self.meta.get("color_range") or (-1, 1)))
         self.in_channels = check_input_width(self.feat_keys, self.config.get("in_channels"))
@@ -275,29 +276,17 @@ def build_extractor(
 
     source: what the errors call it. ValueError: the network cannot be built, or the tensors are not its own.
     """
-    from pointcept_msm.conversion.match import match_state
-
     config = dict(config)
     if "output" in config:
         config["output"] = "levels"
-    network = _build_network(config, source)
-    if state_dict is not None:
-        step = "the file is damaged or was made by another version: export or convert it again"
-        network.load_state_dict(match_state(state_dict, network.state_dict(), path=source, step=step).state)
+    network = build_from_file(config, state_dict, source)
     return FeatureExtractor(network, config, meta, device, **kwargs)
 
 
-def _build_network(config, source):
-    from pointcept_msm.host import build_model
-
-    try:
-        return build_model(dict(config))
-    except (KeyError, TypeError, ValueError, AttributeError, RuntimeError, ImportError) as error:
-        reason = " ".join(str(error.args[0] if error.args else error).split())
-        raise ValueError(
-            f"{source} names a network that cannot be built here ({reason}): it needs the version of this package, and "
-            "the host, that made it"
-        ) from error
+def _check_voxel_size(value) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < float("inf"):
+        raise ValueError(f"the checkpoint's grid_size is {value!r}; it must be a positive number of metres")
+    return float(value)
 
 
 def _device_of(network):

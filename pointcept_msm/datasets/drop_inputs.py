@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from pointcept_msm.host import TRANSFORMS
+from pointcept_msm.host import TRANSFORMS, register
 
 # What stands for an input that is not there, in a scene's units. All become 0 in the network's input columns
 # (datasets/features.py); a zero normal also stays what it is under every rotation.
@@ -15,7 +15,7 @@ def drop_inputs(scene: dict, keys) -> dict:
     return {**scene, **gone}
 
 
-@TRANSFORMS.register_module("MSMDropInputs")
+@register(TRANSFORMS, "MSMDropInputs")
 class MSMDropInputs:
     """With probability `drop_color` the scene loses all its colour, with `drop_normal` all its normals, independently.
 
