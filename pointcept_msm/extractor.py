@@ -128,16 +128,17 @@ class FeatureExtractor:
     def _complete(self, scene):
         """The scene, checked, with `fill` in place of inputs that it lacks."""
         name = str(scene.get("name", "the scene"))
-        missing = [k for k in self.feat_keys if k not in scene]
+        missing = [k for k in self.feat_keys if scene.get(k) is None]
         unfilled = [k for k in missing if k not in self.fill]
-        if "coord" not in scene or unfilled:
+        if scene.get("coord") is None or unfilled:
             raise ValueError(
                 f"{name} has no {', '.join(unfilled or ['coord'])}; the network takes {', '.join(self.feat_keys)}: "
                 'add the array, or say what stands for it, e.g. fill={"normal": (0, 0, 1)}'
             )
-        shape = (len(scene["coord"]), 3)
+        scene = check_scene(scene, name)
+        shape = scene["coord"].shape
         filled = {k: np.broadcast_to(np.asarray(self.fill[k], dtype=np.float32), shape) for k in missing}
-        return check_scene({**scene, **filled}, name)
+        return check_scene({**scene, **filled}, name) if filled else scene
 
     def _check_extent(self, grid):
         size = int(grid.max()) + 1
