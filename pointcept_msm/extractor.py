@@ -153,13 +153,14 @@ class FeatureExtractor:
     def _complete(self, scene):
         """The scene, checked, with `fill` in place of inputs that it lacks."""
         name = str(scene.get("name", "the scene"))
-        if "coord" not in scene:
+        if scene.get("coord") is None:
             raise ValueError(f"{name} has no coord: give the points, (N, 3) in metres")
-        full, filled = prepare_scene({**scene, "name": name}, self.feat_keys, self.fill)
+        given = check_scene({key: value for key, value in scene.items() if value is not None}, name)
+        full, filled = prepare_scene({**given, "name": name}, self.feat_keys, self.fill)
         for key, how in filled.items():  # aloud the first time, then for who reads everything
             LOGGER.log(logging.INFO if key in self._told else logging.WARNING, "%s has no %s: %s", name, key, how)
             self._told.add(key)
-        return check_scene(full, name)
+        return check_scene(full, name) if filled else full
 
     def _check_extent(self, grid):
         size = int(grid.max()) + 1

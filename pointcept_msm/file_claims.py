@@ -87,8 +87,20 @@ def check_npz(path, names) -> None:
                 raise ValueError(f"{entry.filename} claims {claimed:,} bytes of numbers, {there:,} are there")
 
 
+def check_torch_file(path) -> None:
+    """`check_archive` and checksums of a `.pth`: torch takes flipped bits for numbers.
+
+    A file that does not begin as an archive is a plain pickle of torch before 1.6, or nothing of the kind.
+    """
+    with open(path, "rb") as file:
+        is_archive = file.read(4) == b"PK\x03\x04"  # what torch goes by
+    if is_archive:
+        check_archive(path)
+        check_archive_sums(path)
+
+
 def check_archive_sums(path) -> None:
-    """Read a zip archive once and compare every entry with its checksum; torch itself does not."""
+    """Read a zip archive once and compare every entry with its checksum."""
     with zipfile.ZipFile(path) as archive:
         damaged = archive.testzip()
     if damaged is not None:

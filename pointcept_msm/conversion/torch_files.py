@@ -4,12 +4,11 @@ import logging
 import pickle
 import re
 import warnings
-import zipfile
 from pathlib import Path
 
 import torch
 
-from pointcept_msm.file_claims import check_archive, check_archive_sums
+from pointcept_msm.file_claims import check_torch_file
 
 MAGIC = (b"PK\x03\x04", b"\x80")  # zip archive of torch >= 1.6, a pickle of before
 
@@ -25,9 +24,7 @@ def read_torch_file(path) -> dict:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # torch remarks on odd pickles; what it then refuses is said below
-            if zipfile.is_zipfile(path):
-                check_archive(path)
-                check_archive_sums(path)  # torch takes flipped bits for weights
+            check_torch_file(path)
             content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise ValueError(_explain_refusal(path, str(error))) from error

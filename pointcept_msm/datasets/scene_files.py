@@ -10,11 +10,10 @@ from pathlib import Path
 import numpy as np
 
 from pointcept_msm.file_claims import (
-    check_archive,
-    check_archive_sums,
     check_npy,
     check_npz,
     check_ply,
+    check_torch_file,
     read_npy_header,
     require_regular,
 )
@@ -113,9 +112,7 @@ def read_pth(path: Path) -> dict:
     """A torch file holding a dictionary; only tensors, arrays and plain values are unpickled."""
     import torch
 
-    if zipfile.is_zipfile(path):  # older files are plain pickles, without checksums
-        check_archive(path)
-        check_archive_sums(path)
+    check_torch_file(path)
     # Without numpy's names, as before torch 2.6, a file may hold tensors only.
     arrays_allowed = torch.__version__ >= (2, 6)
     with torch.serialization.safe_globals(_array_globals()) if arrays_allowed else nullcontext():

@@ -4,7 +4,6 @@ Unlike Pointcept's it says what did not match, refuses a file of which nothing m
 """
 
 import logging
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from pointcept_msm.embedded import comm
 from pointcept_msm.embedded.hooks.base import HookBase
 from pointcept_msm.embedded.registry import HOOKS
 from pointcept_msm.embedded.training_state import check_same_run
-from pointcept_msm.file_claims import check_archive, check_archive_sums, require_regular
+from pointcept_msm.file_claims import check_torch_file, require_regular
 
 SHOWN = 8  # names listed in a log line
 RESUME_KEYS = ("state_dict", "optimizer", "scheduler", "scaler", "epoch", "best_metric_value")
@@ -28,9 +27,7 @@ def load_pth(path):
     """
     require_regular(path)
     try:
-        if zipfile.is_zipfile(path):
-            check_archive(path)
-            check_archive_sums(path)
+        check_torch_file(path)
         content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged pickle can fail in any way
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
