@@ -100,7 +100,8 @@ from pointcept_msm.host import HOST, TRANSFORMS
 from pointcept.datasets.transform import Compose, TRANSFORMS as THEIRS
 assert HOST == "pointcept" and "MSMDropInputs" in THEIRS.module_dict
 drop = dict(type="MSMDropInputs", drop_color=1.0)
-scene = dict(coord=np.random.rand(500, 3).astype("f4"), color=np.full((500, 3), 9.0, "f4"), normal=np.ones((500, 3), "f4"))
+scene = dict(coord=np.random.rand(500, 3).astype("f4"))
+scene |= dict(color=np.full((500, 3), 9.0, "f4"), normal=np.ones((500, 3), "f4"))
 out = Compose([dict(type="ChromaticJitter", p=1.0), drop])(dict(scene))
 assert (out["color"] == 127.5).all() and (out["normal"] == 1).all()
 feat = Compose([dict(type="MSMViews", grid_size=0.1, color_augment=[drop])])(dict(scene, name="x"))["feat"]
