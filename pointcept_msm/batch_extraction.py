@@ -1,6 +1,7 @@
 """Features of many scenes for the scripts in tools/: one bad scene is reported and the others go on."""
 
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -15,12 +16,15 @@ from pointcept_msm.pretrained import DEFAULT_WEIGHTS
 
 
 class Extraction(NamedTuple):
-    """A scene as the network saw it: name, arrays, what was filled and how, and its features (N, C) float32."""
+    """A scene as the network saw it: name, arrays, what was filled and how, its features (N, C) float32, and how long
+    they took, without reading the file.
+    """
 
     name: str
     scene: dict
     filled: dict[str, str]
     features: np.ndarray
+    seconds: float
 
 
 class Failure(NamedTuple):
@@ -85,15 +89,26 @@ def extract_files(extractor, named, failures: list[Failure], mode="exact") -> It
     for name, path in (bar := tqdm(named.items(), unit="scene", disable=None)):
         bar.set_postfix_str(name)
         try:
-            scene, filled = prepare_scene(load_scene(path) | {"name": name}, extractor.feat_keys, extractor.fill)
+            scene = load_scene(path) | {"name": name}
+            start = time.perf_counter()
+            scene, filled = prepare_scene(scene, extractor.feat_keys, extractor.fill)
             features = extractor.extract(scene, mode)
+            seconds = time.perf_counter() - start
         except (*EXPECTED_ERRORS, MemoryError, RuntimeError) as error:  # torch's out of memory is a RuntimeError
             failures.append(Failure(name, describe_error(error)))
             tqdm.write(f"{name}: left out, {failures[-1].reason}", file=sys.stderr)
             continue
         for key, how in filled.items():
             tqdm.write(f"{name}: no {key} in the file, {how}", file=sys.stderr)
-        yield Extraction(name, scene, filled, features)
+        yield Extraction(name, scene, filled, features, seconds)
+
+
+def peak_memory() -> float:
+    """The most memory that this process has held, GiB (not on Windows)."""
+    import resource
+
+    used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # kilobytes, but bytes on macOS
+    return used / (1 << 30 if sys.platform == "darwin" else 1 << 20)
 
 
 def report_failures(failures: Sequence[Failure], total: int) -> None:

@@ -17,11 +17,19 @@ LABELS = ("segment", "instance", "prediction")
 
 
 def draw_scene(
-    folder, done: Extraction, bases: dict[str, PcaBasis], levels, shown: str, max_points=None, prediction=None
+    folder,
+    done: Extraction,
+    bases: dict[str, PcaBasis],
+    levels,
+    shown: str,
+    max_points: int | None = None,
+    prediction: np.ndarray | None = None,
+    size: tuple[int, int] = (1200, 800),
 ) -> list[Path]:
     """Write the three files and return their paths.
 
     shown: the basis whose colours the `.ply` and `.png` have. prediction (N,): a layer of the page, coloured as labels.
+    size: of the picture, pixels.
     """
     if prediction is not None:
         done = done._replace(scene={**done.scene, "prediction": prediction})
@@ -30,7 +38,7 @@ def draw_scene(
     name, colors = _layer_name(shown), layers[_layer_name(shown)]
     paths = [Path(folder) / f"{done.name}.{kind}" for kind in ("ply", "png", "html")]
     write_scene_file(paths[0], {"coord": coord, "color": colors, "normal": normal})
-    save_picture(paths[1], coord, normal, colors, radius=max(POINT_RADIUS, 0.8 * median_spacing(coord)))
+    save_picture(paths[1], coord, normal, colors, size=size, radius=max(POINT_RADIUS, 0.8 * median_spacing(coord)))
     rows = choose_rows(len(coord), max_points)
     some = {key: values[rows] for key, values in layers.items()}
     page = build_page(done.name, coord[rows], normal[rows], some, embedding[rows], name)

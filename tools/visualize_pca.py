@@ -34,7 +34,8 @@ def main(argv):
             except ValueError as error:
                 failures.append(Failure(done.name, str(error)))
                 continue
-            print(*draw_scene(args.out, done, bases, extractor.levels, shown, args.max_points, prediction))
+            some = dict(max_points=args.max_points, prediction=prediction, size=tuple(args.size))
+            print(*draw_scene(args.out, done, bases, extractor.levels, shown, **some))
     report_failures(failures, len(named))
 
 
@@ -85,6 +86,9 @@ def build_parser():
     parser.add_argument("--basis", metavar="FILE", help="basis.npz of an earlier call")
     parser.add_argument(
         "--level", default="all", metavar="L", help="level of the .ply and .png: all, 0 (finest), 1, ..."
+    )
+    parser.add_argument(
+        "--size", type=int, nargs=2, default=(1200, 800), metavar=("WIDTH", "HEIGHT"), help="of the .png"
     )
     parser.add_argument(
         "--predictions",

@@ -89,3 +89,23 @@ def test_the_recipes_have_it_switched_off_and_one_option_turns_it_on():
     assert find_fills(on.data) == FILLS
     chain = Compose(list(on.data.train.transform[-1].color_augment))
     assert chain.transforms[-1].shares == {"color": 0.2, "normal": 0.1}
+
+
+@pytest.mark.pointcept
+def test_it_works_in_pointcepts_chain(run_in_pointcept):
+    """Behind Pointcept's own colour transforms, inside MSMViews, in its registry."""
+    code = """
+import numpy as np, pointcept_msm
+from pointcept_msm.host import HOST, TRANSFORMS
+from pointcept.datasets.transform import Compose, TRANSFORMS as THEIRS
+assert HOST == "pointcept" and "MSMDropInputs" in THEIRS.module_dict
+drop = dict(type="MSMDropInputs", drop_color=1.0)
+scene = dict(coord=np.random.rand(500, 3).astype("f4"))
+scene |= dict(color=np.full((500, 3), 9.0, "f4"), normal=np.ones((500, 3), "f4"))
+out = Compose([dict(type="ChromaticJitter", p=1.0), drop])(dict(scene))
+assert (out["color"] == 127.5).all() and (out["normal"] == 1).all()
+feat = Compose([dict(type="MSMViews", grid_size=0.1, color_augment=[drop])])(dict(scene, name="x"))["feat"]
+assert (feat[:, :3] == 0).all() and (feat[:, 3:] == 1).all()
+print("fine")
+"""
+    assert run_in_pointcept("-c", code).splitlines()[-1] == "fine"
