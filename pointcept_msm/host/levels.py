@@ -107,8 +107,8 @@ def levels_of_point(point: dict, count: int) -> list[Level]:
         chain.append(chain[-1]["pooling_parent"])
     if len(chain[-1]["feat"]) != count:
         raise ValueError(
-            "the backbone pools its voxels and does not say how; set traceable=True in its config, so that its levels "
-            "can be told apart"
+            f"the backbone gives {len(chain[-1]['feat'])} rows for {count} voxels and does not say how it pooled them "
+            "(pooling_parent); give the evaluator a network whose finest rows are its input's"
         )
     rows = [(torch.cat([x["batch"][:, None], x["grid_coord"]], 1).int(), x["feat"]) for x in reversed(chain)]
     return [Level(coord, feat, 2**i) for i, (coord, feat) in enumerate(rows)]

@@ -48,19 +48,23 @@ class SpconvLevels:
         self.pairs.update(out.indice_dict)
         return out
 
-    def from_stride(self, level: int, out) -> torch.Tensor:
-        """Features of a strided convolution's output on `level`, back in pyramid order."""
-        if level not in self.rows:
-            batch, coord = out.indices[:, 0].long(), out.indices[:, 1:].long()
-            self.rows[level] = torch.searchsorted(self.keys[level], batch << 3 * (DEPTH - level) | encode_z(coord))
-        feat = torch.empty_like(out.features)
-        return feat.index_copy(0, self.rows[level], out.features)
+    def stride(self, layer, level: int, feat: torch.Tensor, key: str) -> torch.Tensor:
+        """A strided layer on feat (V_l, C) of `level` -> features of the next level, back in pyramid order.
+
+        Its table `key` is made anew each time, as spconv demands, and with it the order.
+        """
+        self.pairs.pop(key, None)
+        out = self.run(layer, self.tensor(level, feat))
+        batch, coord = out.indices[:, 0].long(), out.indices[:, 1:].long()
+        code = batch << 3 * (DEPTH - level - 1) | encode_z(coord)
+        self.rows[level + 1] = rows = torch.searchsorted(self.keys[level + 1], code)
+        return torch.empty_like(out.features).index_copy(0, rows, out.features)
 
 
 @register(MODELS, "MSM-SpUNet-v1m1")
 class MSMSpUNet(nn.Module):
-    """Arguments of SpUNet-v1m1 without num_classes; bn_momentum: 0.01 as there (short runs need more: the teacher
-    normalises with running statistics); output: levels | hierarchical | finest, as MSM-HUNet-v1m1.
+    """Arguments of SpUNet-v1m1 without num_classes; bn_momentum: 0.01 as there (short runs need more: features
+    are extracted with running statistics); output: levels | hierarchical | finest, as MSM-HUNet-v1m1.
 
     Levels fine to coarse: the decoder's stages, then the bottleneck, which SpUNet does not decode: a masked voxel there
     is its token and nothing else, so `loss_levels` leaves it out.
@@ -105,7 +109,7 @@ class MSMSpUNet(nn.Module):
             x = torch.where(masked[:, None], token.to(x.dtype), x)
         outputs = [x]
         for stage in range(self.num_levels - 1):
-            x = levels.from_stride(stage + 1, levels.run(self.down[stage], levels.tensor(stage, x)))
+            x = levels.stride(self.down[stage], stage, x, self.down[stage][0].indice_key)
             x = levels.run(self.enc[stage], levels.tensor(stage + 1, x)).features
             outputs.append(x)
         return outputs
@@ -138,8 +142,7 @@ class MSMSpUNet(nn.Module):
             return
         with torch.no_grad():
             conv = self.down[stage][0]
-            blank = like.new_zeros(len(like), conv.in_channels)
-            levels.from_stride(stage + 1, levels.run(conv, levels.tensor(stage, blank)))
+            levels.stride(conv, stage, like.new_zeros(len(like), conv.in_channels), conv.indice_key)
 
 
 def _build_spunet(in_channels, base_channels, channels, layers):
