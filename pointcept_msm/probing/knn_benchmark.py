@@ -2,7 +2,7 @@
 
     python -m pointcept_msm.probing.knn_benchmark --queries 100000 --bank 1000000 --width 928
 
-Both of scikit-learn's forms are timed: cosine, and its faster Euclidean search on rows scaled to length one, which finds
+Both of scikit-learn's forms are timed: cosine, and its faster Euclidean search on rows of length one, which finds
 the same neighbours. They search `--reference` of the queries only, and their time is multiplied up: brute force is
 linear in the queries. Peak memory is the process's, data included, before scikit-learn is touched. Needs scikit-learn.
 """
