@@ -1,9 +1,11 @@
 """Package metadata. Importing torch here is forbidden: the package must install before anything heavy is there."""
 
 import re
+import shutil
 from pathlib import Path
 
 from setuptools import find_packages, setup
+from setuptools.command.build_py import build_py
 
 ROOT = Path(__file__).resolve().parent
 
@@ -15,6 +17,17 @@ def load_version() -> str:
     if found is None:
         raise ValueError(f'{source} has no line `__version__ = "X.Y.Z"`; add one, setup.py reads the version there.')
     return found.group(1)
+
+
+class BuildWithConfigs(build_py):
+    """Puts configs/msm into the wheel, for `python -m pointcept_msm.link`; an editable install finds them in place."""
+
+    def run(self):
+        super().run()
+        if not self.editable_mode:
+            target = Path(self.build_lib) / "pointcept_msm" / "configs" / "msm"
+            ignore = shutil.ignore_patterns("__pycache__")
+            shutil.copytree(ROOT / "configs" / "msm", target, ignore=ignore, dirs_exist_ok=True)
 
 
 # The default install runs everything on a CPU with the torch back end: nothing here is compiled for a CUDA version.
@@ -77,6 +90,7 @@ setup(
     keywords=["self-supervised learning", "3D scenes", "point cloud", "Pointcept"],
     packages=find_packages(include=["pointcept_msm", "pointcept_msm.*"]),
     package_data={"pointcept_msm": ["weights/*.safetensors", "viewer/page.html"]},
+    cmdclass={"build_py": BuildWithConfigs},
     python_requires=">=3.10",
     install_requires=INSTALL,
     extras_require=EXTRAS,

@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from pointcept_msm.host import TRANSFORMS, Compose
+from pointcept_msm.host import TRANSFORMS, Compose, register
 
 from .features import build_feat, count_channels
 from .voxelise import nearest_voxels, voxelise
@@ -11,7 +11,7 @@ from .voxelise import nearest_voxels, voxelise
 POINT_KEYS = ("coord", "color", "normal", "segment")
 
 
-@TRANSFORMS.register_module("MSMInput")
+@register(TRANSFORMS, "MSMInput")
 class MSMInput:
     """Reads coord, color, normal (as feat_keys need), segment, name; gives grid_coord (V, 3), coord, feat (V, C),
     segment (V,) of each voxel's point, offset (1,), name; with keep_inverse also inverse (N,) and origin_segment (N,).

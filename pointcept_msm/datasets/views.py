@@ -8,7 +8,7 @@ look-ups: exact, linear in time, blind to how far augmentation moved it.
 import numpy as np
 import torch
 
-from pointcept_msm.host import TRANSFORMS, Compose
+from pointcept_msm.host import TRANSFORMS, Compose, register
 
 from .features import build_feat, count_channels
 from .voxelise import nearest_voxels, voxelise
@@ -48,7 +48,7 @@ def match_views(views, voxel_of_point):
     return [voxel_of_point[1 - i][view["point"]] for i, view in enumerate(views)]
 
 
-@TRANSFORMS.register_module("MSMViews")
+@register(TRANSFORMS, "MSMViews")
 class MSMViews:
     """Reads coord, color, normal, name (as feat_keys need); gives what MSM-v1m1 takes, both views one after the other:
     grid_coord (V, 3), coord, feat, position, student, match, offset (2,) cumulative, name.

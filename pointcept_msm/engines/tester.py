@@ -13,10 +13,12 @@ from pointcept_msm.embedded.training_state import to_plain
 from pointcept_msm.engines.hooks.progress import unwrap
 from pointcept_msm.engines.probe_networks import NETWORKS, ProbeNetwork, collect_networks, load_networks
 from pointcept_msm.extractor import build_extractor, hash_state
-from pointcept_msm.host import TESTERS, build_dataset, register
-from pointcept_msm.probing.baselines import RawInput
+from pointcept_msm.host import TESTERS, build_dataset, open_test_log, register
+from pointcept_msm.host.run_files import restore_train_config
+from pointcept_msm.probing.baselines import WIDTH, RawInput
 from pointcept_msm.probing.evaluate import ProbeSettings, evaluate_probes
 from pointcept_msm.probing.features import FeatureSource, extract_scene, extract_scenes
+from pointcept_msm.probing.reduced_inputs import WithoutInputs
 from pointcept_msm.probing.report import Row, build_results, print_table, save_report
 from pointcept_msm.probing.scene_list import SceneList, check_disjoint
 
@@ -32,7 +34,8 @@ class ProbeOptions:
     points_per_scene: points drawn from each train scene; test_points: from each test scene (None: all). scenes,
     test_scenes: at most so many (None: all). seeds: one run each, over draws of points, held-out scenes, the bank and
     the random initialisation. supervised: weights of a supervised network, for a row of its own. grid_size, feat_keys:
-    instead of what the weights' file says. cache_dir: features are kept there.
+    instead of what the weights' file says. without: of color and normal, taken from every scene before features are
+    computed; what stands for them is the network's own fill, or that of `fill`. cache_dir: features are kept there.
     """
 
     probes: Sequence[str] = ("knn", "linear")
@@ -58,6 +61,7 @@ class ProbeOptions:
     max_voxels: int = 500_000
     autocast: str | None = None
     fill: dict | None = None
+    without: Sequence[str] = ()
     cache_dir: str | None = None
     device: str | None = None
 
@@ -83,11 +87,19 @@ class MSMProbeTester:
 
     def __init__(self, cfg, model=None, test_loader=None, verbose=False, **options):
         self.cfg, self.model, self.verbose = cfg, model, verbose
+        if model is None:
+            self.open_folder()
         self.options = build_options({**to_plain(cfg.get("test") or {}), **to_plain(options)})
         self.device = self.options.device or _current_device()
         self.cache_dir = self.options.cache_dir
         if self.cache_dir is None and comm.get_world_size() > 1:
             self.cache_dir = str(Path(cfg.save_path) / "features")
+
+    def open_folder(self) -> None:
+        """Open the log, and undo what Pointcept's test.sh does to the config of the run that it tests."""
+        open_test_log(self.cfg.save_path)
+        if comm.is_main_process() and restore_train_config(Path(self.cfg.save_path)):
+            LOGGER.info("config.py is the training's again, the test's is test_config.py")
 
     def test(self) -> dict | None:
         """Run everything; returns what results.json holds, None on processes other than the first."""
@@ -164,7 +176,8 @@ class MSMProbeTester:
             blank = networks[0]._replace(state_dict=None) if networks else self.build_blank()
             yield Candidate("random initialisation", "-", lambda seed: self.build_source(blank, seed))
         if "raw" in self.options.baselines:
-            yield Candidate("raw input", "-", lambda seed: RawInput())
+            keys = [key for key in WIDTH if key not in self.options.without]
+            yield Candidate("raw input", "-", lambda seed: RawInput(keys))
 
     def build_source(self, network: ProbeNetwork, seed: int = 0) -> FeatureSource:
         """The extractor of a network, initialised from `seed` if it has no weights; no random generator is moved."""
@@ -173,7 +186,8 @@ class MSMProbeTester:
         settings = dict(max_voxels=option.max_voxels, autocast=autocast, fill=option.fill)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            return build_extractor(network.state_dict, network.config, network.meta, self.device, **settings)
+            source = build_extractor(network.state_dict, network.config, network.meta, self.device, **settings)
+        return WithoutInputs(source, option.without) if option.without else source
 
     def judge(self, candidate: Candidate, train: SceneList, test: SceneList, settings: ProbeSettings) -> Row | None:
         """One row: all probes, once a seed; None on processes other than the first."""

@@ -34,6 +34,7 @@ DefaultDataset = _host.DefaultDataset
 build_model = _host.build_model
 build_dataset = _host.build_dataset
 build_hooks = _host.build_hooks
+open_test_log = _host.open_test_log
 
 LOGGER.info("host: %s", HOST)
 
@@ -51,6 +52,11 @@ def register(registry, name: str):
         return registry.register_module(name, force=True)(cls)
 
     return decorate
+
+
+if HOST == "pointcept":
+    from pointcept_msm.host import pointcept_tester as pointcept_tester
+    from pointcept_msm.host import pointcept_trainer as pointcept_trainer
 
 
 __all__ = [
@@ -72,5 +78,6 @@ __all__ = [
     "build_dataset",
     "build_hooks",
     "build_model",
+    "open_test_log",
     "register",
 ]

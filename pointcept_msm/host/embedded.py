@@ -1,11 +1,13 @@
 """The embedded host under the same names as `host.pointcept`."""
 
+import os
 from copy import deepcopy
 
 from pointcept_msm.embedded.config import Config
 from pointcept_msm.embedded.datasets import DefaultDataset, build_dataset
 from pointcept_msm.embedded.hooks import build_hooks
 from pointcept_msm.embedded.hooks.base import HookBase
+from pointcept_msm.embedded.logger import build_logger
 from pointcept_msm.embedded.registry import (
     DATASETS,
     HOOKS,
@@ -25,6 +27,11 @@ def build_model(cfg):
     return MODELS.build(deepcopy(cfg))
 
 
+def open_test_log(save_path: str) -> None:
+    """Log to <save_path>/test.log and the console."""
+    build_logger(os.path.join(save_path, "test.log"))
+
+
 __all__ = [
     "DATASETS",
     "HOOKS",
@@ -42,4 +49,5 @@ __all__ = [
     "build_dataset",
     "build_hooks",
     "build_model",
+    "open_test_log",
 ]

@@ -5,6 +5,8 @@ config. Pickling a config by `restore_config`, which lives here, makes a worker 
 """
 
 import copyreg
+import logging
+import os
 
 from pointcept.datasets.builder import DATASETS, build_dataset
 from pointcept.datasets.defaults import DefaultDataset
@@ -16,6 +18,7 @@ from pointcept.engines.train import TRAINERS
 from pointcept.models.builder import MODELS, build_model
 from pointcept.models.losses.builder import LOSSES
 from pointcept.utils.config import Config
+from pointcept.utils.logger import get_root_logger
 from pointcept.utils.optimizer import OPTIMIZERS
 from pointcept.utils.scheduler import SCHEDULERS
 
@@ -34,6 +37,15 @@ def reduce_config(config):
 
 copyreg.pickle(Config, reduce_config)
 
+# What this package logs goes where Pointcept's own lines go: console and train.log, errors only off rank 0.
+logging.getLogger("msm").parent = logging.getLogger("pointcept")
+
+
+def open_test_log(save_path: str) -> None:
+    """Log to <save_path>/test.log and the console, if no log is open yet."""
+    get_root_logger(log_file=os.path.join(save_path, "test.log"), file_mode="w")
+
+
 __all__ = [
     "DATASETS",
     "HOOKS",
@@ -51,4 +63,5 @@ __all__ = [
     "build_dataset",
     "build_hooks",
     "build_model",
+    "open_test_log",
 ]

@@ -22,6 +22,11 @@ def select_host(environ: Mapping[str, str] = os.environ) -> str:
             f"MSM_HOST is {forced!r}, allowed are 'pointcept' and 'embedded'; unset it to choose automatically"
         )
     if forced == "embedded":
+        if "pointcept.engines.defaults" in sys.modules:
+            raise ValueError(
+                "MSM_HOST=embedded, but Pointcept is running and imports this package; unset MSM_HOST to train in "
+                "Pointcept, or use this package's own tools/train.py"
+            )
         return forced
     add_pointcept_root(environ.get("POINTCEPT_ROOT", ""))
     if pointcept_is_present():

@@ -7,3 +7,4 @@ from .msm_v1m1_base import MSM as MSM
 from .probe_v1m1 import MSMProbe as MSMProbe
 from .segmentation_loss import MSMSegmentationLoss as MSMSegmentationLoss
 from .segmentor_v1m1 import MSMSegmentor as MSMSegmentor
+from .spunet_v1m1 import MSMSpUNet as MSMSpUNet

@@ -8,14 +8,14 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from pointcept_msm.host import MODELS, build_model
+from pointcept_msm.host import MODELS, build_model, register
 
 from .layers.pyramid import build_pyramid
 from .matching import match_level, partner_rows
 from .predictor import build_predictor
 
 
-@MODELS.register_module("MSM-Contrastive-v1m1")
+@register(MODELS, "MSM-Contrastive-v1m1")
 class MSMContrastive(nn.Module):
     """backbone: as for MSM-v1m1; pairs: matched voxels a scene and level, each the other's negatives; temperature: of
     the cosines; projector: mlp | linear | none, between the decoder and the loss.

@@ -7,7 +7,7 @@ finest level dominates. The paper does not state the form: docs/method.md, docs/
 import torch
 import torch.nn.functional as F
 
-from pointcept_msm.host import LOSSES
+from pointcept_msm.host import LOSSES, register
 
 KINDS = ("smooth_l1", "cosine")
 
@@ -27,7 +27,7 @@ def mean_per_scene(values: torch.Tensor, scene: torch.Tensor, num_scenes: int) -
     return (total / count.clamp(min=1)).sum() / (count > 0).sum().clamp(min=1)
 
 
-@LOSSES.register_module("MSMLoss")
+@register(LOSSES, "MSMLoss")
 class MSMLoss:
     """kind: "smooth_l1" (with beta) or "cosine"."""
 

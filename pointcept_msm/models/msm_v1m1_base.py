@@ -8,8 +8,9 @@ import copy
 
 import torch
 from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
-from pointcept_msm.host import LOSSES, MODELS, build_model
+from pointcept_msm.host import LOSSES, MODELS, build_model, register
 
 from .layers.pyramid import build_pyramid
 from .masked_pass import STRATEGIES, run_masked
@@ -18,16 +19,18 @@ from .matching import match_level, match_same_view, partner_rows
 from .predictor import PREDICTORS, build_predictor
 from .target_norm import TARGET_NORMS, normalise_target
 
+SUPERVISE = ("masked", "visible", "all")
 OBSERVED_ROWS = 2048  # teacher voxels a level kept for the collapse monitor
 
 
-@MODELS.register_module("MSM-v1m1")
+@register(MODELS, "MSM-v1m1")
 class MSM(nn.Module):
     """Student, teacher and loss.
 
     backbone: config of a network with `encode`, `entries`, `decode` (MSM-HUNet-v1m1); grid_size, mask_patch in metres.
-    mask_strategy: bottom_up | top_down | unmasked (Table 10a, 10c); supervise: masked | visible (no tokens at all).
-    loss_levels: levels in the loss, None = all (Table 10b: (0,)); target_view: other | same.
+    mask_strategy: bottom_up | top_down | unmasked (Table 10a, 10c); supervise: masked | visible (no tokens at all) |
+    all (one pass, the loss on masked and visible voxels).
+    loss_levels: levels in the loss, None = all that the network decodes (Table 10b: (0,)); target_view: other | same.
     """
 
     def __init__(
@@ -47,19 +50,19 @@ class MSM(nn.Module):
     ):
         super().__init__()
         _check_choice("mask_strategy", mask_strategy, [s for s in STRATEGIES if s != "visible"])
-        _check_choice("supervise", supervise, ("masked", "visible"))
+        _check_choice("supervise", supervise, SUPERVISE)
         _check_choice("target_view", target_view, ("other", "same"))
         _check_choice("target_norm", target_norm, TARGET_NORMS)
         _check_choice("predictor", predictor, PREDICTORS)
         patch_in_voxels(mask_patch, grid_size)
         self.grid_size, self.mask_ratio, self.mask_patch = grid_size, mask_ratio, mask_patch
         self.strategy = "visible" if supervise == "visible" else mask_strategy
-        self.target_view, self.target_norm = target_view, target_norm
+        self.supervise, self.target_view, self.target_norm = supervise, target_view, target_norm
         self.momentum = None  # the teacher's, set by MSMTeacherHook for the log
         self.observed: list = []  # teacher features for MSMCollapseMonitor
 
         network = build_model(backbone)
-        self.loss_levels = _check_levels(loss_levels, network.num_levels)
+        self.loss_levels = _check_levels(loss_levels, network)
         self.student = nn.ModuleDict(dict(backbone=network))
         heads = {str(i): build_predictor(predictor, network.dec_channels[i], predictor_ratio) for i in self.loss_levels}
         self.student["predictor"] = nn.ModuleDict(heads)
@@ -70,9 +73,13 @@ class MSM(nn.Module):
         self.register_buffer("train_step", torch.zeros((), dtype=torch.long))
 
     def train(self, mode: bool = True):
-        """Set the mode of the student; the teacher stays in eval mode always."""
+        """Set the mode of the student; the teacher stays in eval mode, but that its batch norms, if its network has
+        any, measure its own passes: statistics of the student's, on masked crops, belong to other weights."""
         super().train(mode)
         self.teacher.eval()
+        for module in self.teacher.modules():
+            if isinstance(module, _BatchNorm):
+                module.train(mode)
         return self
 
     def forward(self, batch):
@@ -128,7 +135,8 @@ class MSM(nn.Module):
             row = match_level(student, pyramid, level, *place)
         else:
             row = match_same_view(student, pyramid, level)
-        supervised = torch.ones_like(row, dtype=torch.bool) if self.strategy == "visible" else result.masked[level]
+        masked = result.masked[level]
+        supervised = masked if self.supervise == "masked" else torch.ones_like(masked)
         chosen = (supervised & (row >= 0)).nonzero().flatten()
         prediction = self.student["predictor"][str(level)](result.feats[level][chosen])
         loss = self.loss(prediction, target[row[chosen]], student.batch(level)[chosen], student.num_scenes)
@@ -136,17 +144,21 @@ class MSM(nn.Module):
 
     @torch.no_grad()
     def update_teacher(self, momentum: float):
-        """teacher <- momentum * teacher + (1 - momentum) * student; buffers are copied."""
+        """teacher <- momentum * teacher + (1 - momentum) * student; buffers are copied, save those of batch norms."""
         teacher, student = self.teacher["backbone"], self.student["backbone"]
         torch._foreach_lerp_(list(teacher.parameters()), list(student.parameters()), 1 - momentum)
-        for target, source in zip(teacher.buffers(), student.buffers(), strict=True):
-            target.copy_(source)
+        for target, source in zip(teacher.modules(), student.modules(), strict=True):
+            if not isinstance(target, _BatchNorm):
+                for name, buffer in target.named_buffers(recurse=False):
+                    buffer.copy_(getattr(source, name))
         self.momentum = momentum
 
 
 def _tokens(network, strategy):
-    """One learnable vector a decoder level, or one of the stem's width when masked voxels enter the encoder."""
-    widths = {"bottom_up": network.dec_channels, "top_down": network.enc_channels[:1]}.get(strategy, ())
+    """One learnable vector a level, as wide as what enters the decoder there, or one of the stem's width when masked
+    voxels enter the encoder."""
+    entries = getattr(network, "entry_channels", network.dec_channels)
+    widths = {"bottom_up": entries, "top_down": network.enc_channels[:1]}.get(strategy, ())
     return [nn.Parameter(nn.init.trunc_normal_(torch.empty(width), std=0.02)) for width in widths]
 
 
@@ -155,8 +167,9 @@ def _check_choice(name, value, allowed):
         raise ValueError(f"{name} is {value!r}; choose one of {', '.join(allowed)}.")
 
 
-def _check_levels(levels, num_levels):
-    levels = tuple(range(num_levels)) if levels is None else tuple(levels)
+def _check_levels(levels, network):
+    num_levels = network.num_levels
+    levels = tuple(getattr(network, "loss_levels", range(num_levels)) if levels is None else levels)
     if not levels or any(not 0 <= level < num_levels for level in levels) or len(set(levels)) != len(levels):
         raise ValueError(f"loss_levels is {levels}; give different levels of 0 ... {num_levels - 1} (0 is the finest).")
     return levels

@@ -6,13 +6,13 @@ at the paper's learning rate (the paper does not say whether it normalises).
 
 import torch
 
-from pointcept_msm.host import MODELS
+from pointcept_msm.host import MODELS, register
 
 from .layers.running_standard import RunningStandard
 from .segmentor_v1m1 import MSMSegmentor
 
 
-@MODELS.register_module("MSM-Probe-v1m1")
+@register(MODELS, "MSM-Probe-v1m1")
 class MSMProbe(MSMSegmentor):
     """MSM-Segmentor-v1m1 of which only the linear layer is trained; the backbone is in eval mode, without gradients.
 

@@ -3,12 +3,12 @@
 import torch
 import torch.nn.functional as F
 
-from pointcept_msm.host import LOSSES
+from pointcept_msm.host import LOSSES, register
 
 from .lovasz import lovasz_softmax
 
 
-@LOSSES.register_module("MSMSegmentationLoss")
+@register(LOSSES, "MSMSegmentationLoss")
 class MSMSegmentationLoss:
     """ce * cross entropy + lovasz * Lovasz-softmax over the points whose label is not ignore_index."""
 

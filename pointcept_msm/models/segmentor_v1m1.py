@@ -3,13 +3,13 @@
 import torch
 from torch import nn
 
-from pointcept_msm.host import LOSSES, MODELS
+from pointcept_msm.host import LOSSES, MODELS, register
 
 from .backbone_weights import build_backbone
 from .layers.norm import RMSNorm
 
 
-@MODELS.register_module("MSM-Segmentor-v1m1")
+@register(MODELS, "MSM-Segmentor-v1m1")
 class MSMSegmentor(nn.Module):
     """backbone -> features of all levels at each voxel -> norm -> one linear layer.
 

@@ -37,3 +37,22 @@ def test_comparison_covers_random_outcomes(both_hosts):
     ours, _ = both_hosts
     assert len(ours) > 500
     assert len({ours[f"/rotations{seed}/result/coord:array"].tobytes() for seed in range(4)}) == 4
+
+
+@pytest.mark.pointcept
+@pytest.mark.slow
+def test_three_steps_of_pretraining_are_equal(tmp_path, run_in_pointcept):
+    """Same seed, same batches: losses, schedules and weights after three steps of each host's own trainer."""
+    from tests.host.three_steps import train_three_steps
+
+    out = tmp_path / "pointcept.npz"
+    run_in_pointcept(str(RECIPES.with_name("three_steps.py")), str(tmp_path / "there"), str(out))
+    here = train_three_steps(tmp_path / "here")
+    with np.load(out) as there:
+        assert sorted(here) == sorted(there.files)
+        for key, value in here.items():
+            if key.startswith("batch"):
+                assert np.array_equal(value, there[key]), key
+            else:
+                assert np.allclose(value, there[key], rtol=0, atol=1e-5), key
+    assert len(here["metric/loss"]) == 3 and here["metric/loss"].std() > 0

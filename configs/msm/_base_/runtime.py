@@ -7,6 +7,7 @@ resume = False
 evaluate = False
 test_only = False
 seed = 0
+licence = None  # of the exported weights; None: that of the run's author and data
 save_path = "exp/msm/default"
 num_worker = 16  # of all GPUs together
 batch_size = 12  # scenes of all GPUs together
@@ -28,5 +29,5 @@ mix_prob = 0  # view batches cannot be mixed
 enable_wandb = False
 wandb_project = "pointcept_msm"
 wandb_key = None
-train = dict(type="DefaultTrainer")
+train = dict(type="MSMTrainer")
 test = dict(type="MSMProbeTester")

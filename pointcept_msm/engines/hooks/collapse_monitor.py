@@ -4,7 +4,7 @@ import logging
 
 import torch
 
-from pointcept_msm.host import HOOKS, HookBase
+from pointcept_msm.host import HOOKS, HookBase, register
 
 from .progress import unwrap
 
@@ -28,7 +28,7 @@ def effective_rank(feat: torch.Tensor) -> float:
     return float(torch.exp(-(share * share.clamp(min=1e-12).log()).sum()))
 
 
-@HOOKS.register_module("MSMCollapseMonitor")
+@register(HOOKS, "MSMCollapseMonitor")
 class MSMCollapseMonitor(HookBase):
     """Every `interval` iterations: `spread_level<l>` and `rank_level<l>` into the log and metrics.
 

@@ -1,6 +1,6 @@
 """MSMMaskingHook: mask ratio and patch size over the run (Fig. 8; Sonata ramps both)."""
 
-from pointcept_msm.host import HOOKS, HookBase
+from pointcept_msm.host import HOOKS, HookBase, register
 
 from .progress import run_progress, unwrap
 
@@ -14,7 +14,7 @@ def ramp(value, progress: float, warmup: float) -> float:
     return start + (end - start) * share
 
 
-@HOOKS.register_module("MSMMaskingHook")
+@register(HOOKS, "MSMMaskingHook")
 class MSMMaskingHook(HookBase):
     """ratio, patch (metres): None leaves the model's own value; a number sets it; (start, end) is a ramp over the first
     `warmup` share of the run."""

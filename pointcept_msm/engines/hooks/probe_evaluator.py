@@ -16,6 +16,7 @@ from pointcept_msm.engines.hooks.export import NETWORKS, find_networks
 from pointcept_msm.engines.hooks.progress import unwrap
 from pointcept_msm.extractor import FeatureExtractor
 from pointcept_msm.host import HOOKS, HookBase, build_dataset, register
+from pointcept_msm.host.levels import INPUTS, LevelNetwork
 from pointcept_msm.probing.features import SceneFeatures, extract_scene
 from pointcept_msm.probing.knn import LevelSlice, predict_knn
 from pointcept_msm.probing.linear import fit_ridge, split_scenes
@@ -58,8 +59,9 @@ class MSMProbeEvaluator(HookBase):
     """Every `every` epochs and at the end: kNN and linear mIoU of student and teacher; put it before the saver.
 
     scenes: train scenes in all, half to fit and half to score. dataset: config of labelled train scenes (default:
-    cfg.data.train); the test split is never read. metric: "<network>_<probe>", sets comm_info's current_metric_value.
-    grid_size, feat_keys, num_classes: default to the model's and the config's.
+    cfg.data.train); the test split is never read. metric: "<network>_<probe>", sets comm_info's current_metric_value;
+    the network is student, teacher, or backbone (of a model that has neither). grid_size, feat_keys, num_classes:
+    default to the model's and the config's. inputs: "pointcept" for networks trained by Pointcept's own transforms.
     """
 
     def __init__(
@@ -74,8 +76,11 @@ class MSMProbeEvaluator(HookBase):
         feat_keys: Sequence[str] | None = None,
         max_voxels: int = 240_000,
         seed: int = 0,
+        inputs: str = "msm",
     ):
-        allowed = [f"{network}_{probe}" for network in NETWORKS for probe in PROBES]
+        if inputs not in INPUTS:
+            raise ValueError(f"inputs is {inputs!r}; choose one of {', '.join(INPUTS)}.")
+        allowed = [f"{network}_{probe}" for network in (*NETWORKS, "backbone") for probe in PROBES]
         if metric not in allowed:
             raise ValueError(f"metric is {metric!r}; allowed: {', '.join(allowed)}")
         if every < 1 or scenes < 2 or points_per_scene < 1:
@@ -85,7 +90,7 @@ class MSMProbeEvaluator(HookBase):
             )
         self.every, self.scenes, self.points, self.metric, self.seed = every, scenes, points_per_scene, metric, seed
         self.dataset, self.num_classes, self.max_voxels = dataset, num_classes, max_voxels
-        self.meta = dict(grid_size=grid_size, feat_keys=feat_keys)
+        self.meta, self.inputs = dict(grid_size=grid_size, feat_keys=feat_keys), inputs
         self.scene_list = None
 
     def before_train(self):
@@ -102,7 +107,7 @@ class MSMProbeEvaluator(HookBase):
         """{"<network>_<probe>": mIoU} on every process; logged, and written to tensorboard by the first."""
         start, results = time.time(), {}
         for name, network in find_networks(self.trainer.model).items():
-            extractor = FeatureExtractor(network, {}, self._meta(network), max_voxels=self.max_voxels)
+            extractor = self._build_extractor(network)
             scenes = self._extract(extractor)
             scores = quick_scores(scenes, extractor.levels, self._num_classes(), self.seed, str(extractor.device))
             results |= {f"{name}_{probe}": value for probe, value in scores.items()}
@@ -113,6 +118,12 @@ class MSMProbeEvaluator(HookBase):
         self._set_metric(results[self.metric])
         self._report(results, time.time() - start)
         return results
+
+    def _build_extractor(self, network):
+        meta = self._meta(network)
+        if not hasattr(network, "encode"):  # not one of ours
+            network = LevelNetwork(network, meta["grid_size"], meta["feat_keys"] or ("color", "normal"), self.inputs)
+        return FeatureExtractor(network, {}, meta, max_voxels=self.max_voxels)
 
     def _extract(self, extractor):
         """Features of the fixed points of all scenes, each process its share, on every process."""

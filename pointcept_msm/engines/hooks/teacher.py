@@ -2,7 +2,7 @@
 
 import math
 
-from pointcept_msm.host import HOOKS, HookBase
+from pointcept_msm.host import HOOKS, HookBase, register
 
 from .progress import total_optimizer_steps, unwrap
 
@@ -13,7 +13,7 @@ def cosine_momentum(step: int, total: int, start: float, end: float) -> float:
     return end - (end - start) * (math.cos(math.pi * progress) + 1) / 2
 
 
-@HOOKS.register_module("MSMTeacherHook")
+@register(HOOKS, "MSMTeacherHook")
 class MSMTeacherHook(HookBase):
     """momentum -> final over the run. Rides on the optimiser's own post-step hook, so that accumulated micro-steps and
     steps that the AMP scaler or a NaN guard skipped do not count. The count lives in the model (`train_step`)."""

@@ -1,0 +1,21 @@
+"""Pre-training of Pointcept's SpUNet on ScanNet at 2 cm, with the recipe of pretrain-scannet.py.
+
+Command:  sh scripts/train.sh -d msm -c pointcept/pretrain-scannet-spunet -n scannet-spunet -g 8
+Data:     data/scannet in Pointcept's format.
+Hardware: meant for 8 GPUs at 1 or 2 scenes each; not run on a GPU by us yet.
+Expected: not known: the paper did not train this network.
+Then:     its configs/scannet/semseg-spunet-v1m1-4-ft.py loads exp/msm/scannet-spunet/model/model_last.pth through
+          CheckpointLoader(keywords="module.student.backbone", replacement="module.backbone").
+"""
+
+_base_ = ["../pretrain-scannet.py"]
+
+sync_bn = True  # features are extracted with running statistics: those of all processes
+backbone = dict(_delete_=True, type="MSM-SpUNet-v1m1", in_channels=6)
+model = dict(backbone=dict(_delete_=True, type="MSM-SpUNet-v1m1", in_channels=6))
+param_dicts = [
+    dict(keyword="bias", weight_decay=0.0),
+    dict(keyword="token", weight_decay=0.0),
+    dict(keyword="bn", weight_decay=0.0),
+    dict(keyword=".1.weight", weight_decay=0.0),  # the norms that SpUNet keeps in sequences
+]

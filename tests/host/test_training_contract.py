@@ -1,0 +1,161 @@
+"""What training relies on in either host: order of events, scalars, what counts as a step, decay, resume, best model.
+
+Run here in the embedded host, and in a real Pointcept by test_in_pointcept.py.
+"""
+
+import json
+import logging
+
+import pytest
+import torch
+
+from pointcept_msm.embedded.hooks.checkpoint_loader import load_pth
+from pointcept_msm.host import HOOKS, HookBase, register
+from tests.host.miniature import HOOKS as TRAINING_HOOKS
+from tests.host.miniature import MODEL, build, make_batches, make_config, make_trainer, write_scenes
+
+EVENTS = ("before_train", "before_epoch", "before_step", "after_step", "after_epoch", "after_train")
+
+
+class Recorder(HookBase):
+    """Writes down (number, event); stops the run, as a crash would, at the end of trainer epoch `crash`."""
+
+    calls: list = []
+
+    def __init__(self, number=0, crash=None):
+        self.number, self.crash = number, crash
+
+    def after_epoch(self):
+        self.calls.append((self.number, "after_epoch"))
+        if self.crash == self.trainer.epoch + 1:
+            raise RuntimeError("the power went")
+
+
+for event in EVENTS[:4] + EVENTS[5:]:
+    setattr(Recorder, event, lambda self, event=event: self.calls.append((self.number, event)))
+
+
+@pytest.fixture(autouse=True)
+def recorder():
+    Recorder.calls.clear()
+    register(HOOKS, "MSMRecorder")(Recorder)
+    yield Recorder.calls
+    HOOKS.module_dict.pop("MSMRecorder")
+
+
+def hooks_with(*extra):
+    return [*TRAINING_HOOKS[:-1], *extra, TRAINING_HOOKS[-1]]
+
+
+def read_metrics(folder):
+    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+
+
+def test_events_come_in_order_and_hooks_in_the_order_of_the_list(tmp_path, recorder):
+    hooks = [*TRAINING_HOOKS, dict(type="MSMRecorder", number=1), dict(type="MSMRecorder", number=2)]
+    make_trainer(make_config(tmp_path, hooks=hooks, epoch=2, eval_epoch=2), make_batches(2)).train()
+    step, epoch = ["before_step", "after_step"] * 2, []
+    for _ in range(2):
+        epoch += ["before_epoch", *step, "after_epoch"]
+    wanted = ["before_train", *epoch, "after_train"]
+    assert recorder == [(number, event) for event in wanted for number in (1, 2)]
+
+
+def test_a_training_forward_gives_scalars_only():
+    output = build(MODEL).train()(make_batches(1)[0])
+    assert "loss" in output and all(value.numel() == 1 for value in output.values())
+
+
+def test_a_batch_is_flat_and_its_offset_cumulative():
+    batch = make_batches(1, scenes=3)[0]
+    assert not [key for key, value in batch.items() if isinstance(value, dict)]
+    assert len(batch["offset"]) == 6 and batch["offset"].diff().min() > 0
+    assert batch["offset"][-1] == len(batch["feat"]) == len(batch["match"])
+    assert batch["name"] == ["scene0", "scene1", "scene2"]
+
+
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_teacher_and_schedule_move_once_an_optimizer_step(tmp_path, accumulate):
+    cfg = make_config(tmp_path, gradient_accumulation_steps=accumulate, epoch=2, eval_epoch=2)
+    trainer = make_trainer(cfg, make_batches(4))
+    trainer.train()
+    steps = 8 // accumulate
+    assert int(trainer.model.train_step) == trainer.scheduler.last_epoch == steps
+    lines = read_metrics(tmp_path)
+    assert [line["step"] for line in lines] == list(range(1, steps + 1))
+    assert lines[0]["momentum"] == pytest.approx(0.9) and lines[-1]["momentum"] == pytest.approx(1.0)
+
+
+def test_a_step_that_the_scaler_skips_moves_nothing(tmp_path):
+    """One infinite gradient under loss scaling: that step leaves teacher, schedule and weights where they were."""
+    trainer = make_trainer(make_config(tmp_path, hooks=[dict(type="MSMTeacherHook")]), make_batches(3))
+    trainer.scaler = torch.amp.GradScaler("cpu", init_scale=8.0)
+    trainer.cfg.enable_amp = True
+    weight, seen = next(trainer.model.student["backbone"].parameters()), []
+
+    def spoil(gradient):
+        seen.append(weight.detach().clone())
+        return gradient * (float("inf") if len(seen) == 2 else 1.0)
+
+    weight.register_hook(spoil)
+    with torch.autocast("cuda", enabled=False):
+        trainer.train()
+    assert len(seen) == 3 and int(trainer.model.train_step) == trainer.scheduler.last_epoch == 2
+    assert not torch.equal(seen[0], seen[1]) and torch.equal(seen[1], seen[2])
+
+
+def test_scales_and_biases_are_not_decayed(tmp_path):
+    trainer = make_trainer(make_config(tmp_path), make_batches(1))
+    decay = {id(p): group["weight_decay"] for group in trainer.optimizer.param_groups for p in group["params"]}
+    named = {name: decay[id(p)] for name, p in trainer.model.named_parameters() if p.requires_grad}
+    assert {named[name] for name in named if name.endswith(("scale", "bias", "gamma")) or "token" in name} == {0.0}
+    assert {named[name] for name in named if name.endswith("weight")} == {0.05}
+
+
+def test_resume_in_the_middle_goes_on_where_the_run_stopped(tmp_path):
+    options = dict(epoch=4, eval_epoch=4)
+    crash = dict(type="MSMRecorder", crash=3)
+    trainer = make_trainer(make_config(tmp_path, hooks=[*TRAINING_HOOKS, crash], **options), make_batches(2))
+    with pytest.raises((SystemExit, RuntimeError)):  # Pointcept turns every error into SystemExit
+        trainer.train()
+    last = str(tmp_path / "model" / "model_last.pth")
+    saved = load_pth(last)
+    assert int(saved["state_dict"]["train_step"]) in (4, 6)  # before or after the saver of that epoch
+    done = int(saved["state_dict"]["train_step"])
+    again = make_trainer(make_config(tmp_path, resume=True, weight=last, **options), make_batches(2))
+    again.train()
+    assert int(again.model.train_step) == again.scheduler.last_epoch == 8
+    lines = read_metrics(tmp_path)
+    assert [line["step"] for line in lines] == list(range(1, 9))
+    momentum = [line["momentum"] for line in lines]
+    assert momentum == sorted(momentum) and momentum[done] > momentum[0]
+
+
+def test_the_probe_chooses_the_best_checkpoint_and_its_lines_reach_the_log(tmp_path):
+    write_scenes(tmp_path / "data")
+    dataset = dict(type="MSMScenesDataset", split="train", data_root=str(tmp_path / "data"))
+    probe = dict(type="MSMProbeEvaluator", scenes=4, points_per_scene=100, num_classes=3, dataset=dataset)
+    cfg = make_config(tmp_path / "run", hooks=hooks_with(probe), evaluate=True, epoch=2, eval_epoch=2)
+    cfg.feat_keys = ("color", "normal")
+    trainer, lines = make_trainer(cfg, make_batches(2)), []
+    listener = logging.Handler()
+    listener.emit = lambda record: lines.append(record.getMessage())
+    trainer.logger.addHandler(listener)  # the host's own: what it hears is in train.log
+    trainer.train()
+    trainer.logger.removeHandler(listener)
+    assert 0 < trainer.best_metric_value <= 100
+    best = load_pth(tmp_path / "run" / "model" / "model_best.pth")
+    assert best["best_metric_value"] == pytest.approx(trainer.best_metric_value)
+    assert any("probe after epoch 2" in line for line in lines)
+
+
+def test_a_checkpoint_says_which_network_it_holds(tmp_path):
+    make_trainer(make_config(tmp_path), make_batches(1)).train()
+    network = load_pth(tmp_path / "model" / "model_last.pth")["msm"]["network"]
+    assert network["config"]["type"] == "MSM-HUNet-v1m1"
+    from pointcept_msm.engines.probe_networks import load_networks
+
+    (tmp_path / "config.py").write_text("weight = 'something else'\n")
+    found = load_networks(tmp_path / "model" / "model_last.pth")
+    assert [n.name for n in found] == ["student", "teacher"]
+    build(dict(found[0].config)).load_state_dict(found[0].state_dict)
