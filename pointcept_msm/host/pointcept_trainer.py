@@ -2,6 +2,7 @@
 
 from pointcept.engines.train import Trainer
 
+from pointcept_msm.embedded.config import fill_defaults
 from pointcept_msm.embedded.environment import describe_environment
 from pointcept_msm.host import TRAINERS, register
 
@@ -10,12 +11,13 @@ NO_MAX_STEPS = "max_steps is read in the embedded host only: set epoch, or MSM_H
 
 @register(TRAINERS, "MSMTrainer")
 class MSMTrainer(Trainer):
-    """Refuses what Pointcept would silently ignore (`max_steps`), gives a process the loader worker that its
-    `persistent_workers` needs where the config has none, and lets go of each step's graph once the step is taken."""
+    """Fills in keys that a short config lacks, refuses what Pointcept would silently ignore (`max_steps`), gives a
+    process the loader worker that `persistent_workers` needs, and lets go of each step's graph once it is taken."""
 
     def __init__(self, cfg):
         if cfg.get("max_steps") is not None:
             raise ValueError(NO_MAX_STEPS)
+        fill_defaults(cfg)
         super().__init__(cfg)
 
     def build_model(self):

@@ -3,25 +3,21 @@
 Command:  sh scripts/train.sh -d msm -c pointcept/sonata-with-probe-tiny -n sonata-tiny -g 1
 Data:     made on first use under data/rooms.
 Hardware: one GPU, or a CPU with stand-ins for Pointcept's CUDA extensions; minutes.
-Expected: a log line "probe after epoch ..." each epoch; the probe is no result at this length.
+Expected: a log line "probe after epoch ..." each epoch; no result at this length.
 """
 
 _base_ = ["../../sonata/pretrain-sonata-v1m1-0-base.py"]
 
 custom_imports = dict(imports=["pointcept_msm"], allow_failed_imports=False)
 seed = 0
-enable_wandb = False
-enable_amp = False
+enable_wandb = enable_amp = False
 evaluate = True
-epoch = eval_epoch = 2
-batch_size = 2
+epoch = eval_epoch = batch_size = 2
 num_worker = 1
-param_dicts = None
-optimizer = dict(lr=0.002)
-scheduler = dict(max_lr=0.002)
+optimizer, scheduler, param_dicts = dict(lr=0.002), dict(max_lr=0.002), None
 model = dict(
     backbone=dict(
-        enc_depths=(1, 1, 1, 1, 1),
+        enc_depths=(1,) * 5,
         enc_channels=(16, 32, 48, 64, 96),
         enc_num_head=(1, 2, 3, 4, 6),
         enc_patch_size=(128,) * 5,
@@ -33,10 +29,8 @@ model = dict(
     head_num_prototypes=64,
 )
 hooks = [
-    dict(type="CheckpointLoader"),
     dict(type="ModelHook"),
     dict(type="WeightDecaySchedular", base_value=0.04, final_value=0.2),
-    dict(type="IterationTimer", warmup_iter=2),
     dict(type="InformationWriter"),
     dict(
         type="MSMProbeEvaluator",
