@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from pointcept_msm.checkpoints import load_checkpoint
+from pointcept_msm.datasets.scene_inputs import ESTIMATE
 
 FACTS = (
     "method",
@@ -41,8 +42,7 @@ def facts_table(path) -> str:
         "architecture": f"{config.get('type')}, levels of {widths} channels",
         "voxel size": f"{meta.get('grid_size')} m",
         "inputs": ", ".join(meta.get("feat_keys") or meta.get("features") or ()),
-        "inputs that may be absent": ", ".join(f"{k} (filled with {v:g})" for k, v in meta.get("fill", {}).items())
-        or "none",
+        "inputs that may be absent": _show_fills(meta.get("fill") or {}),
     }
     lines |= {name.replace("_", " "): _show(meta[name]) for name in FACTS if meta.get(name) is not None}
     return "\n".join(["| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in lines.items())])
@@ -79,8 +79,12 @@ def read_section(text: str, name: str) -> str:
 
 
 def _name_inputs(report):
-    without = report.get("settings", {}).get("without") or []
-    return "without " + " and ".join(without) if without else EVERYTHING
+    settings = report.get("settings", {})
+    without, fill = settings.get("without") or [], settings.get("fill") or {}
+    if not without:
+        return EVERYTHING
+    stated = [f"{key} {fill[key]}" for key in without if key in fill]  # instead of the network's own fill
+    return "without " + " and ".join(without) + (f" ({', '.join(stated)})" if stated else "")
 
 
 def _name_row(row):
@@ -104,6 +108,11 @@ def _describe_run(reports):
         f"mIoU in percent; fitted on {shown['fit_scenes']} scenes, read on {shown['test_scenes']} held-out ones, "
         f"{shown['seeds']} seeds (± is their standard deviation); git revision {revisions}."
     )
+
+
+def _show_fills(fill):
+    shown = [f"{k} (estimated)" if v == ESTIMATE else f"{k} (filled with {v})" for k, v in fill.items()]
+    return ", ".join(shown) or "none"
 
 
 def _show(value):

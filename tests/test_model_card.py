@@ -47,6 +47,10 @@ def test_probe_table():
     assert lines[2] == "| MSM, student (`abcdef01`) | 20.0 ± 0.5 | 21.0 ± 0.5 | 15.0 | 16.0 |"
     assert lines[3] == "| raw input | 9.0 ± 0.5 | 10.0 ± 0.5 | 3.0 | 4.0 |"
     assert "fitted on 16 scenes, read on 8 held-out ones, 3 seeds" in lines[-1] and "1234567" in lines[-1]
+    estimated = report(["normal"], 1.0, 1.0)
+    estimated["settings"]["fill"] = {"normal": "estimate"}
+    heads = probe_table([report(["normal"], 1.0, 1.0), estimated]).splitlines()[0]
+    assert "| without normal, kNN |" in heads and "| without normal (normal estimate), kNN |" in heads
     with pytest.raises(ValueError, match="two probe reports with everything"):
         probe_table([report([], 1.0, 1.0)] * 2)
 
@@ -65,11 +69,12 @@ def test_ship(tmp_path, capsys, monkeypatch):
     card.write_text((ROOT / "docs/models/msm-tiny-rooms.md").read_text(encoding="utf-8"), encoding="utf-8")
     (tmp_path / "results.json").write_text(json.dumps(report([], 20.0, 9.0)))
     arguments = [tmp_path / "student.safetensors", "msm-x", "--folder", tmp_path / "weights", "--card", card]
-    arguments += ["--probes", tmp_path / "results.json"]
+    arguments += ["--probes", tmp_path / "results.json", "--estimate-normals", "--licence", "CC0"]
     assert run_command(TOOL["main"], [str(a) for a in arguments]) == 0, capsys.readouterr().err
     path = tmp_path / "weights/msm-x.safetensors"
     state, _, meta = load_checkpoint(path)
     assert {v.dtype for v in state.values()} == {torch.float16} and meta["name"] == "msm-x" and meta["steps"] == 7
+    assert meta["fill"] == {"color": 127.5, "normal": "estimate"} and meta["licence"] == "CC0"
     monkeypatch.setattr(pretrained, "SHIPPED", tmp_path / "weights")
     whole, half = (pointcept_msm.load(w).extract(make_scene()) for w in (tmp_path, "msm-x"))
     assert 0 < np.abs(whole - half).max() < 0.01 * whole.std()
@@ -77,7 +82,7 @@ def test_ship(tmp_path, capsys, monkeypatch):
     assert read_section(text, "facts") == facts_table(path) and "| raw input | 9.0 | 10.0 |" in text
     for words in (
         hashlib.sha256(path.read_bytes()).hexdigest(),
-        "color (filled with 127.5)",
+        "color (filled with 127.5), normal (estimated)",
         "| steps | 7 |",
         "| loss | 0.250 |",
     ):

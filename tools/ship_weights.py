@@ -23,6 +23,8 @@ def main(argv):
 
     state, config, meta = load_checkpoint(find_weights(args.input))
     meta |= {"name": args.name} | ({"licence": args.licence} if args.licence else {})
+    if args.estimate_normals:
+        meta["fill"] = {**meta.get("fill", {}), "normal": "estimate"}
     small = halve(state)
     size = sum(value.numel() * value.element_size() for value in small.values())
     if size > LIMIT:
@@ -70,6 +72,11 @@ def build_parser():
     parser.add_argument("input", metavar="IN", help="a run's student.safetensors or teacher.safetensors")
     parser.add_argument("name", metavar="NAME", help="what pointcept_msm.load is to call it")
     parser.add_argument("--licence", help="of the weights, such as MIT (default: what the run says)")
+    parser.add_argument(
+        "--estimate-normals",
+        action="store_true",
+        help="absent normals are estimated on loading, instead of what training put in their place",
+    )
     parser.add_argument("--card", metavar="FILE", help="docs/models/NAME.md: its marked sections are filled")
     parser.add_argument("--probes", nargs="+", metavar="FILE", help="results.json, one for each set of inputs")
     parser.add_argument("--folder", metavar="DIR", help="instead of the package's weights/")
