@@ -1,7 +1,7 @@
 """Masked Scene Modeling (CVPR 2025): self-supervised learning on 3D scenes, as a Pointcept plugin or on its own.
 
 Importing the package chooses the host (see `pointcept_msm.host`) and registers every class in it, in spawned processes
-too. `pointcept_msm.load(name_or_path)` returns a feature extractor.
+too. `pointcept_msm.load()` returns a feature extractor with the shipped weights, `load(name_or_path)` with others.
 """
 
 from importlib import import_module

@@ -13,10 +13,18 @@ class DiskError(OSError):
         return self.strerror
 
 
+def remove_leftovers(folder):
+    """Remove what killed processes left of half-written files; for a folder that nobody else is writing to."""
+    for path in Path(folder).glob(".*.tmp"):
+        with suppress(OSError):
+            path.unlink()
+
+
 @contextmanager
-def replace_file(path, mode="wb"):
+def replace_file(path, mode="wb", before=None):
     """Yield a file that becomes `path` when the block ends well; otherwise `path` keeps what it had.
 
+    before: called when the new file is whole and on the disk, just before it takes the place of the old one.
     Raises DiskError (an OSError) with one sentence when the disk is full or the folder cannot be written.
     """
     path = Path(path)
@@ -26,6 +34,8 @@ def replace_file(path, mode="wb"):
             yield file
             file.flush()
             os.fsync(file.fileno())
+        if before is not None:
+            before()
         os.replace(temporary, path)
         _sync_folder(path.parent)
     except (OSError, RuntimeError) as error:
@@ -43,6 +53,7 @@ def copy_file(source, target):
     """Give `source` a second name without a moment at which `target` is missing; `source` is never edited in place."""
     temporary = Path(target).with_name(f".{Path(target).name}.{os.getpid()}.tmp")
     try:
+        temporary.unlink(missing_ok=True)  # of a killed process that had our number
         os.link(source, temporary)  # no copy of the bytes where the file system has links
     except OSError:
         with replace_file(target) as file, open(source, "rb") as old:

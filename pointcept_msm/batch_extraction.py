@@ -1,6 +1,7 @@
 """Features of many scenes for the scripts in tools/: one bad scene is reported and the others go on."""
 
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -9,19 +10,21 @@ import numpy as np
 from tqdm import tqdm
 
 from pointcept_msm.command_line import EXPECTED_ERRORS, describe_error
-from pointcept_msm.datasets.scene_inputs import prepare_scene
+from pointcept_msm.datasets.scene_inputs import ESTIMATE, prepare_scene
 from pointcept_msm.datasets.scene_io import load_scene
-
-DEFAULT_WEIGHTS = "msm-tiny-rooms"
+from pointcept_msm.pretrained import DEFAULT_WEIGHTS
 
 
 class Extraction(NamedTuple):
-    """A scene as the network saw it: name, arrays, what was filled and how, and its features (N, C) float32."""
+    """A scene as the network saw it: name, arrays, what was filled and how, its features (N, C) float32, and how long
+    they took, without reading the file.
+    """
 
     name: str
     scene: dict
     filled: dict[str, str]
     features: np.ndarray
+    seconds: float
 
 
 class Failure(NamedTuple):
@@ -34,11 +37,21 @@ class Failure(NamedTuple):
 def add_scene_arguments(parser) -> None:
     """Arguments that every script which extracts features takes."""
     parser.add_argument("scenes", nargs="+", metavar="SCENE", help="folders of .npy, .npz, .ply or .pth")
-    parser.add_argument("--weights", default=DEFAULT_WEIGHTS, metavar="W", help="a .safetensors file or a shipped name")
+    parser.add_argument(
+        "--weights",
+        default=DEFAULT_WEIGHTS,
+        metavar="W",
+        help=f"a .safetensors file, a run's folder, hf:owner/repo or a shipped name (default: {DEFAULT_WEIGHTS})",
+    )
     parser.add_argument("--out", required=True, metavar="DIR")
     parser.add_argument("--device", help="cpu, cuda, cuda:1 (default: cuda if there is one)")
     parser.add_argument("--max-voxels", type=int, default=500_000, help="a larger scene runs in tiles of this many")
     parser.add_argument("--fill-color", type=float, metavar="0-255", help="stands for the colour of scenes without it")
+    parser.add_argument(
+        "--estimate-normals",
+        action="store_true",
+        help="where normals are absent, also for a network that was trained to do without",
+    )
 
 
 def load_extractor(args):
@@ -48,7 +61,10 @@ def load_extractor(args):
     import pointcept_msm
 
     device = args.device or ("cuda" if torch.cuda.is_available() else "cpu")
-    extractor = pointcept_msm.load(args.weights, device=device, max_voxels=args.max_voxels)
+    fill = {} if args.fill_color is None else {"color": args.fill_color}
+    fill |= {"normal": ESTIMATE} if args.estimate_normals else {}
+    extractor = pointcept_msm.load(args.weights, device=device, max_voxels=args.max_voxels, fill=fill)
+    extractor.fill.setdefault("normal", ESTIMATE)
     Path(args.out).mkdir(parents=True, exist_ok=True)
     return extractor
 
@@ -68,27 +84,31 @@ def name_scenes(paths: Sequence) -> dict[str, Path]:
     return named
 
 
-def extract_files(
-    extractor, named, failures: list[Failure], fill_color=None, mode="exact", also=()
-) -> Iterator[Extraction]:
-    """Features of every scene in turn, with a progress bar; failures are added to the list and printed.
-
-    also: arrays wanted beside the network's inputs, such as normal for a picture.
-    """
-    keys = (*extractor.feat_keys, *(key for key in also if key not in extractor.feat_keys))
-    keys = tuple(key for key in keys if key != "coord")
+def extract_files(extractor, named, failures: list[Failure], mode="exact") -> Iterator[Extraction]:
+    """Features of every scene in turn, with a progress bar; failures are added to the list and printed."""
     for name, path in (bar := tqdm(named.items(), unit="scene", disable=None)):
         bar.set_postfix_str(name)
         try:
-            scene, filled = prepare_scene(load_scene(path) | {"name": name}, keys, fill_color)
+            scene = load_scene(path) | {"name": name}
+            start = time.perf_counter()
+            scene, filled = prepare_scene(scene, extractor.feat_keys, extractor.fill)
             features = extractor.extract(scene, mode)
+            seconds = time.perf_counter() - start
         except (*EXPECTED_ERRORS, MemoryError, RuntimeError) as error:  # torch's out of memory is a RuntimeError
             failures.append(Failure(name, describe_error(error)))
             tqdm.write(f"{name}: left out, {failures[-1].reason}", file=sys.stderr)
             continue
         for key, how in filled.items():
             tqdm.write(f"{name}: no {key} in the file, {how}", file=sys.stderr)
-        yield Extraction(name, scene, filled, features)
+        yield Extraction(name, scene, filled, features, seconds)
+
+
+def peak_memory() -> float:
+    """The most memory that this process has held, GiB (not on Windows)."""
+    import resource
+
+    used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # kilobytes, but bytes on macOS
+    return used / (1 << 30 if sys.platform == "darwin" else 1 << 20)
 
 
 def report_failures(failures: Sequence[Failure], total: int) -> None:

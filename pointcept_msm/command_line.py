@@ -5,9 +5,12 @@ import difflib
 import os
 import sys
 import traceback
+from contextlib import suppress
 
 USAGE_ERRORS = (KeyError, FileNotFoundError, FileExistsError)
 EXPECTED_ERRORS = (ValueError, TypeError, OSError, ImportError, NotImplementedError, *USAGE_ERRORS)
+
+UNFORESEEN = "a fault of this program"
 
 
 class OneSentenceParser(argparse.ArgumentParser):
@@ -44,19 +47,65 @@ def build_run_parser(description):
 
 def describe_error(error):
     """The sentence of an error; KeyError's text without the quotes that python adds."""
+    if is_out_of_memory(error):
+        return "memory ran out: use smaller scenes (max_voxels), a smaller batch_size, fewer workers, or another device"
+    if isinstance(error, OSError) and error.filename is not None and str(error).startswith("[Errno"):
+        return f"{error.filename}: {(error.strerror or type(error).__name__).lower()}"
     text = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
     return " ".join(text.split()) or type(error).__name__
 
 
-def run_command(main, argv=None):
-    """Call `main(argv)` and return the exit code: its own, 1 for an error we explain, 2 when the call itself is wrong.
+def is_out_of_memory(error):
+    """Whether numpy, torch on a CPU or torch on a GPU found no memory (torch says it by the text of a RuntimeError)."""
+    return (
+        isinstance(error, MemoryError)
+        or type(error).__name__ == "OutOfMemoryError"
+        or (isinstance(error, RuntimeError) and ("not enough memory" in str(error) or "out of memory" in str(error)))
+    )
 
-    MSM_DEBUG=1 shows the traceback too. Errors that nobody foresaw are raised.
+
+def run_command(main, argv=None):
+    """Call `main(argv)` and return the exit code.
+
+    Its own; 1 for an error we explain; 2 when the call itself is wrong; 70 for an error that nobody foresaw, which is
+    said to be ours. MSM_DEBUG=1 shows the traceback too.
     """
     try:
         return main(sys.argv[1:] if argv is None else argv) or 0
-    except EXPECTED_ERRORS as error:
-        if os.environ.get("MSM_DEBUG") == "1":
-            traceback.print_exc()
-        print(f"error: {describe_error(error)}", file=sys.stderr)
+    except BrokenPipeError:  # whoever read our output has gone, as `head` does
+        _leave_pipe()
+        return 1
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr)
+        return 130
+    except Exception as error:
+        return _report(error)
+
+
+def _report(error):
+    if os.environ.get("MSM_DEBUG") == "1":
+        traceback.print_exception(type(error), error, error.__traceback__)
+    if isinstance(error, EXPECTED_ERRORS) or is_out_of_memory(error):
+        _say(f"error: {describe_error(error)}")
         return 2 if isinstance(error, USAGE_ERRORS) or type(error).__name__ == "UsageError" else 1
+    _say(
+        f"error: {UNFORESEEN}: {type(error).__name__}: {describe_error(error)}; {_place(error)}; please report it with "
+        "what MSM_DEBUG=1 shows (a training run's train.log has it too)"
+    )
+    return 70  # EX_SOFTWARE
+
+
+def _place(error):
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{os.path.basename(frame.filename)}, line {frame.lineno}"
+
+
+def _say(sentence):
+    """Print to standard error whatever the name of a file holds."""
+    print(sentence.encode("utf-8", "backslashreplace").decode("utf-8"), file=sys.stderr)
+
+
+def _leave_pipe():
+    """Let the interpreter's last flush of standard output go nowhere instead of failing again."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

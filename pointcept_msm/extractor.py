@@ -18,21 +18,27 @@ import numpy as np
 import torch
 
 from pointcept_msm.datasets.features import build_feat, count_channels
+from pointcept_msm.datasets.scene_inputs import check_fill, prepare_scene
 from pointcept_msm.datasets.scene_io import check_scene
 from pointcept_msm.datasets.voxelise import voxelise
 from pointcept_msm.models.feature_sampling import AXIS_SIZE, sample_levels
 from pointcept_msm.models.layers.voxel_levels import Level
+from pointcept_msm.network_building import build_from_file
+from pointcept_msm.pretrained import DEFAULT_WEIGHTS, find_weights
 from pointcept_msm.tiles import build_tiles
 
 VOXEL_SIZE = 0.02  # metres, the paper's main model; used when a checkpoint does not say
-SHIPPED = Path(__file__).parent / "weights"
+LOGGER = logging.getLogger("msm")
 
 
 class FeatureExtractor:
     """Frozen features of whole scenes. network: {grid_coord, feat, offset} -> [Level]; config: what built it.
 
-    meta may hold `grid_size` (metres) and `feat_keys` (of color, normal, coord; exported files call them `features`).
-    fill: values for inputs that a scene lacks, in the scene's own units, e.g. {"normal": (0, 0, 1), "color": 127.5}.
+    meta may hold `grid_size` (metres), `feat_keys` (of color, normal, coord; exported files call them `features`),
+    `color_range`, what black and white were in training, if not -1 and 1, and `fill`, what stood for dropped inputs.
+    fill: the same from the caller, which comes first: for inputs that a scene lacks, in its own units,
+    {"color": 127.5, "normal": (0, 0, 1)}; "estimate" for normals.
+    What is filled is logged, the first time as a warning; without a fill such a scene is refused.
     max_voxels: above it a scene runs in tiles; margin: their overlap in metres (default 8 coarsest voxels). autocast:
     a dtype for mixed precision, or None. The network's training mode is left as it was found.
     """
@@ -50,12 +56,15 @@ class FeatureExtractor:
         fill: Mapping | None = None,
     ):
         self.config, self.meta = dict(config or {}), dict(meta or {})
-        self.voxel_size = float(self.meta.get("grid_size") or VOXEL_SIZE)
+        self.voxel_size = _check_voxel_size(self.meta.get("grid_size") or VOXEL_SIZE)
         self.feat_keys = tuple(self.meta.get("feat_keys") or self.meta.get("features") or ("color", "normal"))
+        self.color_range = tuple(map(float, self.meta.get("color_range") or (-1, 1)))
         self.in_channels = check_input_width(self.feat_keys, self.config.get("in_channels"))
         self.device = torch.device(device) if device is not None else _device_of(network)
         self.network = network.to(self.device)
-        self.max_voxels, self.margin, self.autocast, self.fill = max_voxels, margin, autocast, dict(fill or {})
+        self.max_voxels, self.margin, self.autocast = max_voxels, margin, autocast
+        self._told = set()
+        self.fill = check_fill({**(self.meta.get("fill") or {}), **(fill or {})})
 
     def extract(
         self,
@@ -78,6 +87,7 @@ class FeatureExtractor:
         feat = build_feat(
             {k: v[voxels.point] for k, v in (scene | dict(coord=coord)).items() if k in self.feat_keys}, self.feat_keys
         )
+        feat = scale_colors(feat, self.feat_keys, self.color_range)
         point_voxel = voxels.voxel if rows is None else voxels.voxel[rows]
         out = np.empty((len(point_voxel), self.channels), dtype=np.float32)
         margin = self._margin_voxels()
@@ -99,6 +109,21 @@ class FeatureExtractor:
         """Width of a feature vector."""
         return sum(width for _, width in self._layout)
 
+    @classmethod
+    def from_pretrained(cls, name_or_path: str | Path = DEFAULT_WEIGHTS, device=None, **kwargs) -> "FeatureExtractor":
+        """The same as `pointcept_msm.load`."""
+        return load(name_or_path, device, **kwargs)
+
+    def save_pretrained(self, folder: str | Path, half: bool = False) -> Path:
+        """Write what `load(folder)` reads: the network with its config and meta; half: in half precision.
+
+        Returns the file. `pretrained.publish_folder` puts such a folder on the Hugging Face hub.
+        """
+        from pointcept_msm.checkpoints import save_pretrained
+
+        own = {"grid_size": self.voxel_size, "feat_keys": list(self.feat_keys), "fill": self.fill}
+        return save_pretrained(folder, self.network.state_dict(), self.config, {**self.meta, **own}, half)
+
     @cached_property
     def fingerprint(self) -> str:
         """Digest of weights, config and inputs: equal only for extractors that give equal features."""
@@ -106,6 +131,7 @@ class FeatureExtractor:
             self.config,
             self.voxel_size,
             self.feat_keys,
+            self.color_range,
             self.autocast,
             self.fill,
             self.max_voxels,
@@ -127,16 +153,14 @@ class FeatureExtractor:
     def _complete(self, scene):
         """The scene, checked, with `fill` in place of inputs that it lacks."""
         name = str(scene.get("name", "the scene"))
-        missing = [k for k in self.feat_keys if k not in scene]
-        unfilled = [k for k in missing if k not in self.fill]
-        if "coord" not in scene or unfilled:
-            raise ValueError(
-                f"{name} has no {', '.join(unfilled or ['coord'])}; the network takes {', '.join(self.feat_keys)}: "
-                'add the array, or say what stands for it, e.g. fill={"normal": (0, 0, 1)}'
-            )
-        shape = (len(scene["coord"]), 3)
-        filled = {k: np.broadcast_to(np.asarray(self.fill[k], dtype=np.float32), shape) for k in missing}
-        return check_scene({**scene, **filled}, name)
+        if scene.get("coord") is None:
+            raise ValueError(f"{name} has no coord: give the points, (N, 3) in metres")
+        given = check_scene({key: value for key, value in scene.items() if value is not None}, name)
+        full, filled = prepare_scene({**given, "name": name}, self.feat_keys, self.fill)
+        for key, how in filled.items():  # aloud the first time, then for who reads everything
+            LOGGER.log(logging.INFO if key in self._told else logging.WARNING, "%s has no %s: %s", name, key, how)
+            self._told.add(key)
+        return check_scene(full, name) if filled else full
 
     def _check_extent(self, grid):
         size = int(grid.max()) + 1
@@ -197,6 +221,16 @@ def centre_coord(coord: np.ndarray) -> np.ndarray:
     return coord - np.array([middle[0], middle[1], low[2]])
 
 
+def scale_colors(feat: np.ndarray, keys: Sequence[str], limits: tuple[float, float]) -> np.ndarray:
+    """Input columns (V, C) with colours from -1 to 1 brought to `limits`; the same array where nothing changes."""
+    if tuple(limits) == (-1, 1) or "color" not in keys:
+        return feat
+    start = count_channels(keys[: keys.index("color")]) if keys.index("color") else 0
+    scaled, (low, high) = feat.copy(), limits
+    scaled[:, start : start + 3] = low + (feat[:, start : start + 3] + 1) / 2 * (high - low)
+    return scaled
+
+
 def check_input_width(keys: Sequence[str], in_channels: int | None) -> int:
     """Width of the inputs `keys`; ValueError when a key is unknown or the width is not the network's in_channels."""
     width = count_channels(keys)
@@ -218,41 +252,42 @@ def hash_state(state_dict: Mapping[str, torch.Tensor], settings: object = None) 
     return digest.hexdigest()
 
 
-def load(name_or_path: str | Path, device: str | torch.device | None = None, **kwargs) -> FeatureExtractor:
-    """Extractor of an exported network: a .safetensors file or the name of shipped weights; kwargs as FeatureExtractor.
+def load(
+    name_or_path: str | Path = DEFAULT_WEIGHTS, device: str | torch.device | None = None, **kwargs
+) -> FeatureExtractor:
+    """Extractor of an exported network: shipped weights by name, a file or folder, or `hf:owner/repo`.
 
-    FileNotFoundError: neither, with the names that exist.
+    kwargs: of FeatureExtractor. Errors, one sentence each: those of `find_weights`, `load_checkpoint` and
+    `build_extractor`.
     """
     from pointcept_msm.checkpoints import load_checkpoint
 
     path = find_weights(name_or_path)
-    state_dict, config, meta = load_checkpoint(path)
-    logging.getLogger("msm").info("features from %s", path)
-    return build_extractor(state_dict, config, meta, device, **kwargs)
+    extractor = build_extractor(*load_checkpoint(path), device, source=str(path), **kwargs)
+    LOGGER.info("features from %s; it takes %s", path, ", ".join(extractor.feat_keys))
+    if extractor.fill:
+        LOGGER.info("scenes without these are filled: %s", extractor.fill)
+    return extractor
 
 
-def build_extractor(state_dict, config: Mapping, meta: Mapping, device=None, **kwargs) -> FeatureExtractor:
-    """Build the network of `config` with all levels out, load `state_dict` strictly (None: leave it as initialised)."""
-    from pointcept_msm.host import build_model
+def build_extractor(
+    state_dict, config: Mapping, meta: Mapping, device=None, *, source="the weights", **kwargs
+) -> FeatureExtractor:
+    """Build the network of `config` with all levels out, load `state_dict` strictly (None: leave it as initialised).
 
+    source: what the errors call it. ValueError: the network cannot be built, or the tensors are not its own.
+    """
     config = dict(config)
     if "output" in config:
         config["output"] = "levels"
-    network = build_model(dict(config))
-    if state_dict is not None:
-        network.load_state_dict(state_dict, strict=True)
+    network = build_from_file(config, state_dict, source)
     return FeatureExtractor(network, config, meta, device, **kwargs)
 
 
-def find_weights(name_or_path: str | Path) -> Path:
-    """The file itself, or the shipped weights of that name."""
-    for path in (Path(name_or_path), SHIPPED / f"{name_or_path}.safetensors"):
-        if path.is_file():
-            return path
-    names = sorted(p.stem for p in SHIPPED.glob("*.safetensors"))
-    raise FileNotFoundError(
-        f"no weights {str(name_or_path)!r}: give a .safetensors file or one of: {', '.join(names) or 'none shipped'}"
-    )
+def _check_voxel_size(value) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < float("inf"):
+        raise ValueError(f"the checkpoint's grid_size is {value!r}; it must be a positive number of metres")
+    return float(value)
 
 
 def _device_of(network):

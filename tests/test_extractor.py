@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from pointcept_msm.extractor import FeatureExtractor, centre_coord, evaluating, find_weights, hash_state
+from pointcept_msm.extractor import FeatureExtractor, centre_coord, evaluating, hash_state
 from pointcept_msm.models.feature_sampling import sample_levels, voxel_key
 from pointcept_msm.models.layers.voxel_levels import Level
 
@@ -121,7 +121,7 @@ def test_rows_and_lists():
 def test_missing_input_is_named_and_can_be_filled():
     scene = make_scene()
     bare = {k: scene[k] for k in ("coord",)}
-    with pytest.raises(ValueError, match="has no color, normal; the network takes color, normal"):
+    with pytest.raises(ValueError, match="has no color and no normal; the network takes color, normal"):
         make_extractor().extract(dict(bare, name="room"))
     filled = make_extractor(fill=dict(color=127.5, normal=(0, 0, 1))).extract(bare)
     explicit = dict(bare, color=np.full((3000, 3), 127.5, np.float32), normal=np.tile(np.float32([0, 0, 1]), (3000, 1)))
@@ -170,6 +170,25 @@ def test_fingerprint_follows_the_weights():
     assert hash_state(dict(a=torch.zeros(2))) != hash_state(dict(a=torch.zeros(1, 2)))
 
 
-def test_unknown_weights():
-    with pytest.raises(FileNotFoundError, match="no weights 'nothing'"):
-        find_weights("nothing")
+def test_a_network_that_knows_scans_without_fills_by_itself_and_says_so(caplog):
+    scene, meta = make_scene(), dict(grid_size=VOXEL, fill=dict(color=127.5, normal=0.0))
+    extractor = FeatureExtractor(PoolNet(), dict(in_channels=6), meta)
+    bare = dict(coord=scene["coord"], name="phone scan")
+    filled = extractor.extract(bare)
+    assert "phone scan has no color: 127.5 everywhere" in caplog.text
+    assert "phone scan has no normal: 0 everywhere" in caplog.text
+    zeros = dict(bare, color=np.full((3000, 3), 127.5, np.float32), normal=np.zeros((3000, 3), np.float32))
+    assert np.array_equal(filled, make_extractor().extract(zeros))
+    other = FeatureExtractor(PoolNet(), dict(in_channels=6), meta, fill=dict(color=10.0))
+    assert other.fill == dict(color=10.0, normal=0.0) and not np.array_equal(other.extract(bare), filled)
+
+
+def test_normals_can_be_estimated():
+    """A floor and a ceiling: the estimated normals point into the room."""
+    scene = make_scene(size=(4.0, 3.0, 0.0))
+    scene["coord"][::2, 2] += 2.5
+    inward = np.zeros((3000, 3), np.float32)
+    inward[:, 2] = np.where(np.arange(3000) % 2, 1, -1)
+    bare = {k: scene[k] for k in ("coord", "color")}
+    estimated = make_extractor(fill=dict(normal="estimate")).extract(bare)
+    assert np.allclose(estimated, make_extractor().extract(dict(bare, normal=inward)), atol=1e-3)

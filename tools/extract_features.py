@@ -1,4 +1,4 @@
-"""Features of scenes: python tools/extract_features.py SCENE... --weights W --out DIR
+"""Features of scenes: python tools/extract_features.py SCENE... --out DIR [--weights W]
 
 For each scene `<name>.npz` (feat: one row a point) and `<name>.json` (levels, weights, what was filled). A scene that
 cannot be used is reported, the others go on, and the exit code says so.
@@ -14,19 +14,31 @@ from pointcept_msm.command_line import OneSentenceParser, run_command
 
 def main(argv):
     args = build_parser().parse_args(argv)
-    from pointcept_msm.batch_extraction import Failure, extract_files, load_extractor, name_scenes, report_failures
+    from pointcept_msm.batch_extraction import (
+        Failure,
+        extract_files,
+        load_extractor,
+        name_scenes,
+        peak_memory,
+        report_failures,
+    )
     from pointcept_msm.feature_files import describe_extractor, save_features
 
-    named, failures = name_scenes(args.scenes), []
+    named, failures, seconds = name_scenes(args.scenes), [], 0.0
     extractor = load_extractor(args)
     common = describe_extractor(extractor, args.weights) | {"mode": args.mode}
-    for done in extract_files(extractor, named, failures, args.fill_color, args.mode):
+    for done in extract_files(extractor, named, failures, args.mode):
         facts = {"scene": named[done.name].name or done.name, **common, "filled": done.filled}
+        facts["seconds"] = round(done.seconds, 2)
+        seconds += done.seconds
         try:
             save_features(args.out, done.name, done.features, facts, args.half)
         except ValueError as error:
             failures.append(Failure(done.name, str(error)))
-    print(f"{args.out}: features of {len(named) - len(failures)} scenes, {extractor.channels} channels")
+    print(
+        f"{args.out}: features of {len(named) - len(failures)} scenes, {extractor.channels} channels; "
+        f"{seconds:.1f} s, peak memory {peak_memory():.1f} GiB"
+    )
     report_failures(failures, len(named))
 
 

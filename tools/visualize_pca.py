@@ -1,4 +1,4 @@
-"""Features as colours: python tools/visualize_pca.py SCENE... --weights W --out DIR
+"""Features as colours: python tools/visualize_pca.py SCENE... --out DIR [--weights W]
 
 For each scene a coloured `<name>.ply`, a picture `<name>.png` and a page `<name>.html` that opens from disk. One basis
 over all scenes, saved as `basis.npz`; give it as --basis to keep colours comparable from call to call.
@@ -16,21 +16,26 @@ def main(argv):
     args = build_parser().parse_args(argv)
     from tempfile import TemporaryDirectory
 
-    from pointcept_msm.batch_extraction import extract_files, load_extractor, name_scenes, report_failures
-    from pointcept_msm.feature_pictures import draw_scene
+    from pointcept_msm.batch_extraction import Failure, extract_files, load_extractor, name_scenes, report_failures
+    from pointcept_msm.feature_pictures import draw_scene, find_prediction
 
     named, failures = name_scenes(args.scenes), []
     extractor = load_extractor(args)
     shown = find_level(args.level, extractor)
     bases = read_bases(args.basis, extractor) if args.basis else None
     with TemporaryDirectory(dir=args.out, prefix=".features-") as folder:
-        scenes = extract_files(extractor, named, failures, args.fill_color, also=("normal",))
+        scenes = extract_files(extractor, named, failures)
         if bases is None:  # one basis over all scenes: their features wait on disk
             scenes = [keep_on_disk(done, folder) for done in scenes]
             bases = fit_and_save(scenes, extractor, Path(args.out) / "basis.npz") if scenes else None
         for done in scenes:
-            paths = draw_scene(args.out, done, bases, extractor.levels, shown, args.max_points)
-            print(*paths)
+            try:
+                prediction = find_prediction(args.predictions, done.name, len(done.features))
+            except ValueError as error:
+                failures.append(Failure(done.name, str(error)))
+                continue
+            some = dict(max_points=args.max_points, prediction=prediction, size=tuple(args.size))
+            print(*draw_scene(args.out, done, bases, extractor.levels, shown, **some))
     report_failures(failures, len(named))
 
 
@@ -81,6 +86,14 @@ def build_parser():
     parser.add_argument("--basis", metavar="FILE", help="basis.npz of an earlier call")
     parser.add_argument(
         "--level", default="all", metavar="L", help="level of the .ply and .png: all, 0 (finest), 1, ..."
+    )
+    parser.add_argument(
+        "--size", type=int, nargs=2, default=(1200, 800), metavar=("WIDTH", "HEIGHT"), help="of the .png"
+    )
+    parser.add_argument(
+        "--predictions",
+        metavar="DIR",
+        help="class numbers as a layer of the page: <scene>.npy or <scene>_pred.npy (N,), as Pointcept writes them",
     )
     parser.add_argument(
         "--max-points", type=int, metavar="N", help="points of the page (default: as many as 30 MB hold)"

@@ -36,18 +36,25 @@ def find_state(content: Mapping, source: Source, path="the file") -> dict[str, t
 
 
 def select_network(
-    state: Mapping, source: Source, network: str, path="the file"
+    state: Mapping, source: Source, network: str | None = None, path="the file"
 ) -> tuple[dict[str, torch.Tensor], list[str]]:
     """(tensors of one network by its own names, keys that belong to no network and not to training).
 
-    ValueError: no key has the network's prefix.
+    network: of the source's (None: its first). ValueError: the source has none of that name, or the file none of its
+    keys.
     """
-    prefix = source.prefixes[network]
-    others = [p for n, p in source.prefixes.items() if n != network]
+    prefixes = source.prefixes
+    network = network or next(iter(prefixes))
+    if network not in prefixes:
+        raise ValueError(f"this source has no {network}; there is: {', '.join(prefixes)}")
+    prefix = prefixes[network]
+    others = [p for n, p in prefixes.items() if n != network]
     if not any(key.startswith(prefix) for key in state):
-        there = [n for n, p in source.prefixes.items() if any(key.startswith(p) for key in state)]
-        hint = f"it has the {there[0]}: use --network {there[0]}" if there else "choose the --source it comes from"
-        raise ValueError(f"{path} has no key that begins with {prefix!r}, only {list_names(state)}: {hint}")
+        if not (source.bare and any(key.startswith(source.bare) for key in state)):
+            there = [n for n, p in prefixes.items() if any(key.startswith(p) for key in state)]
+            hint = f"it has the {there[0]}: use --network {there[0]}" if there else "choose the --source it comes from"
+            raise ValueError(f"{path} has no key that begins with {prefix!r}, only {list_names(state)}: {hint}")
+        prefix = ""
     useful = {key: value for key, value in state.items() if not matches(key, source.beside)}
     selected = {key.removeprefix(prefix): value for key, value in useful.items() if key.startswith(prefix)}
     return selected, [key for key in useful if not key.startswith((prefix, *others))]
@@ -59,9 +66,10 @@ def match_state(
     strangers: Iterable[str] = (),
     ignore: Iterable[str] = (),
     path="the file",
+    step: str | None = None,
 ) -> Match:
     """Account for every name, shape and value. strangers: further names in the file, unknown too. ignore: patterns
-    (`head.*`) of unknown or missing names to accept.
+    (`head.*`) of unknown or missing names to accept. step: what the error says to do (default: for the converter).
 
     ValueError lists what is unknown, missing, of another shape or not finite.
     """
@@ -83,8 +91,8 @@ def match_state(
     }
     faults = [f"{len(found)} {kind}: {list_names(found)}" for kind, found in refused.items() if found]
     if faults:
-        step = "give the --network-config it was trained with"
-        step += ", or accept unknown and missing ones with --ignore PATTERN" if not (wrong or bad) else ""
+        accept = ", or accept unknown and missing ones with --ignore PATTERN" if not (wrong or bad) else ""
+        step = step or "give the --network-config it was trained with" + accept
         raise ValueError(f"{path} does not fit the network ({len(expected)} tensors): {'; '.join(faults)}; {step}")
     return Match(shared, unknown, missing)
 
@@ -101,7 +109,9 @@ def list_names(names: Iterable[str]) -> str:
 
 
 def _differs(value, expected):
-    return not isinstance(value, torch.Tensor) or value.shape != expected.shape or not value.is_floating_point()
+    if not isinstance(value, torch.Tensor) or value.shape != expected.shape:
+        return True
+    return value.is_floating_point() != expected.is_floating_point()  # a batch norm's counter is an integer
 
 
 def _describe(value):

@@ -1,7 +1,8 @@
 """Name tables: where each kind of checkpoint keeps its networks, and what else stands beside them.
 
 `released` is the authors' file (`phermosilla/msm`): the main network's 208 tensors under `module.student.`. `pointcept`
-is a `model_last.pth` or `model_best.pth` of a pre-training run, in either host. DDP's `module.` is optional everywhere.
+is a `model_last.pth` or `model_best.pth` of a pre-training run, in either host. `spunet` is a checkpoint of Pointcept
+whose backbone is its SpUNet: MSC, or a segmentor, whose head is left behind. DDP's `module.` is optional everywhere.
 """
 
 import inspect
@@ -19,13 +20,15 @@ LICENCE_OF_RELEASED = (
 
 class Source(NamedTuple):
     """containers: keys of the file that may hold the state dict, best first. prefixes: of each network in it, without
-    DDP's. beside: patterns of keys that belong to training alone and are left behind. meta: what the export says.
+    DDP's, the usual one first. beside: patterns of keys that belong to training alone and are left behind. meta: what
+    the export says. bare: how some key begins where the file holds the network alone, without a prefix.
     """
 
     containers: tuple[str, ...]
     prefixes: Mapping[str, str]
     beside: tuple[str, ...]
     meta: Mapping[str, object]
+    bare: str | None = None
 
 
 SOURCES = {
@@ -40,6 +43,14 @@ SOURCES = {
         TRAINING_PREFIXES,
         ("student.predictor.*", "student.tokens.*", "train_step"),
         {"licence": "that of the run's author and data"},
+    ),
+    "spunet": Source(
+        ("state_dict", "model"),
+        {"backbone": "backbone."},
+        ("backbone.final.*", "final.*", "seg_head.*", "bias_head.*", "mask_token", "color_head.*", "normal_head.*"),
+        # Pointcept's NormalizeColor gives 0 to 1; releases before it gave -1 to 1.
+        {"grid_size": 0.02, "color_range": [0.0, 1.0], "licence": "that of the weights' author and data"},
+        bare="conv_input.",
     ),
 }
 

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import torch
 
+from pointcept_msm.file_claims import check_torch_file
+
 MAGIC = (b"PK\x03\x04", b"\x80")  # zip archive of torch >= 1.6, a pickle of before
 
 
@@ -22,10 +24,11 @@ def read_torch_file(path) -> dict:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # torch remarks on odd pickles; what it then refuses is said below
+            check_torch_file(path)
             content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise ValueError(_explain_refusal(path, str(error))) from error
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
+    except Exception as error:  # a damaged pickle can fail in any way
         raise ValueError(f"{path} is truncated or not a torch file ({_first_line(error)}): copy it again") from error
     if not isinstance(content, dict):
         raise ValueError(

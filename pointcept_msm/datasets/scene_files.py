@@ -9,6 +9,15 @@ from pathlib import Path
 
 import numpy as np
 
+from pointcept_msm.file_claims import (
+    check_npy,
+    check_npz,
+    check_ply,
+    check_torch_file,
+    read_npy_header,
+    require_regular,
+)
+
 SUFFIXES = (".npz", ".ply", ".pth")
 # Other names under which a field is found, in Pointcept's folders and in its older .pth files.
 ALIASES = {
@@ -18,6 +27,7 @@ ALIASES = {
     "instance_gt": "instance",
 }
 FALLBACK_ALIASES = {"segment200": "segment", "semantic_gt200": "segment"}
+KNOWN = ("coord", "color", "normal", "segment", "instance", *ALIASES, *FALLBACK_ALIASES)
 PLY_COLORS = (("red", "green", "blue"), ("diffuse_red", "diffuse_green", "diffuse_blue"), ("r", "g", "b"))
 PLY_LABELS = {"segment": ("segment", "label", "class"), "instance": ("instance", "instance_id")}
 
@@ -32,7 +42,7 @@ def read_scene_file(path: Path) -> dict:
     """The arrays of a scene folder or file by field name."""
     if path.is_dir():
         return read_folder(path)
-    if not path.exists():
+    if not path.exists() and not path.is_symlink():
         raise FileNotFoundError(
             f"{path} does not exist; give a scene folder with coord.npy, or a {', '.join(SUFFIXES)} file"
         )
@@ -45,10 +55,15 @@ def read_scene_file(path: Path) -> dict:
 
 def _guarded(reader, path: Path):
     """Run a reader; whatever a damaged file raises becomes a ValueError that names the file."""
+    require_regular(path)
     try:
         return reader(path)
-    except (FileNotFoundError, MemoryError, PermissionError):
-        raise
+    except FileNotFoundError as error:
+        raise FileNotFoundError(f"{path} is gone; it was there when the scenes were listed") from error
+    except PermissionError as error:
+        raise PermissionError(f"{path} may not be read by this user; change its permissions") from error
+    except MemoryError as error:
+        raise ValueError(f"{path} does not fit into memory ({error}); cut the scene, if it is that large") from error
     except Exception as error:
         detail = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise ValueError(
@@ -58,15 +73,22 @@ def _guarded(reader, path: Path):
 
 def load_array(path) -> np.ndarray:
     """One `.npy` array; raises ValueError naming the file when it is truncated or holds pickled objects."""
-    return _guarded(lambda file: np.load(file, allow_pickle=False), Path(path))
+    return _guarded(_read_npy, Path(path))
+
+
+def _read_npy(path: Path) -> np.ndarray:
+    check_npy(path)
+    return np.load(path, allow_pickle=False)
 
 
 def read_folder(path: Path) -> dict:
     """A Pointcept scene folder: every `.npy` in it."""
-    if not (path / "coord.npy").is_file():
+    try:
+        files = sorted(file for file in path.iterdir() if file.suffix == ".npy" and file.stem in KNOWN)
+    except PermissionError as error:
+        raise PermissionError(f"{path} may not be read by this user; change its permissions") from error
+    if path / "coord.npy" not in files:
         raise FileNotFoundError(f"{path} has no coord.npy; give a scene folder in Pointcept's format, or a scene file")
-    known = {"coord", "color", "normal", "segment", "instance", *ALIASES, *FALLBACK_ALIASES}
-    files = sorted(file for file in path.glob("*.npy") if file.stem in known)
     return _prefer_known_names({file.stem: load_array(file) for file in files})
 
 
@@ -81,21 +103,23 @@ def _prefer_known_names(arrays: dict) -> dict:
 
 
 def read_npz(path: Path) -> dict:
+    check_npz(path, KNOWN)
     with np.load(path, allow_pickle=False) as archive:
-        return {key: archive[key] for key in archive.files}
+        return {key: archive[key] for key in archive.files if key in KNOWN}
 
 
 def read_pth(path: Path) -> dict:
     """A torch file holding a dictionary; only tensors, arrays and plain values are unpickled."""
     import torch
 
+    check_torch_file(path)
     # Without numpy's names, as before torch 2.6, a file may hold tensors only.
     arrays_allowed = torch.__version__ >= (2, 6)
     with torch.serialization.safe_globals(_array_globals()) if arrays_allowed else nullcontext():
         content = torch.load(path, map_location="cpu", weights_only=True)
     if not isinstance(content, dict):
         raise ValueError(f"it holds a {type(content).__name__}, allowed is a dictionary of tensors")
-    return {str(key): value for key, value in content.items()}
+    return {key: value for key, value in content.items() if key in KNOWN}
 
 
 def _array_globals() -> list:
@@ -112,6 +136,7 @@ def read_ply(path: Path) -> dict:
     """The vertices of a `.ply` file; names of properties in any case."""
     from plyfile import PlyData
 
+    check_ply(path)
     ply = PlyData.read(str(path))
     if "vertex" not in ply:
         raise ValueError("it has no vertex element")
@@ -167,7 +192,7 @@ def count_points(path) -> int:
     """The number of points of a scene, from the file's header where the format has one."""
     path = Path(path)
     if path.is_dir():
-        return len(np.load(path / "coord.npy", mmap_mode="r", allow_pickle=False))
+        return _guarded(_npy_rows, path / "coord.npy")
     if path.suffix.lower() == ".npz":
         return _guarded(_npz_rows, path)
     if path.suffix.lower() == ".ply":
@@ -175,11 +200,20 @@ def count_points(path) -> int:
     return len(read_scene_file(path)["coord"])
 
 
+def _npy_rows(path: Path) -> int:
+    with open(path, "rb") as file:
+        return _first(read_npy_header(file)[0])
+
+
 def _npz_rows(path: Path) -> int:
     with zipfile.ZipFile(path) as archive, archive.open("coord.npy") as file:
-        major = np.lib.format.read_magic(file)[0]
-        read = np.lib.format.read_array_header_1_0 if major == 1 else np.lib.format.read_array_header_2_0
-        return read(file)[0][0]
+        return _first(read_npy_header(file)[0])
+
+
+def _first(shape) -> int:
+    if not shape:
+        raise ValueError("coord is a single number")
+    return shape[0]
 
 
 def _ply_rows(path: Path) -> int:

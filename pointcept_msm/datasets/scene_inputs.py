@@ -8,35 +8,58 @@ import numpy as np
 from .normals import NEIGHBOURS, estimate_normals
 
 LOGGER = logging.getLogger("msm")
+ESTIMATE = "estimate"
+EVERYWHERE = "everywhere"  # how the description of a constant fill ends
+LIMITS = {"color": (0, 255), "normal": (-1, 1)}
 
 
-def prepare_scene(
-    scene: Mapping, feat_keys: Sequence[str], fill_color: float | None = None, estimate: bool = True
-) -> tuple[dict, dict[str, str]]:
+def check_fill(fill: Mapping | None) -> dict:
+    """The fill as a dictionary: array name -> one number, three numbers, or for normals "estimate" (from the points).
+
+    ValueError: another name, a value of another kind, or one outside 0-255 for colour, -1 to 1 for normals.
+    """
+    fill = dict(fill or {})
+    unknown = [key for key in fill if key not in LIMITS]
+    if unknown:
+        raise ValueError(f"fill names {', '.join(map(str, unknown))}; allowed are {' and '.join(LIMITS)}")
+    for key, value in fill.items():
+        if key == "normal" and isinstance(value, str) and value == ESTIMATE:
+            continue
+        low, high = LIMITS[key]
+        numbers = np.asarray(value)
+        known = numbers.dtype.kind in "fiu" and numbers.shape in ((), (3,))
+        if not known or not ((numbers >= low) & (numbers <= high)).all():
+            more = f', or "{ESTIMATE}"' if key == "normal" else ", e.g. 127.5"
+            raise ValueError(f"the fill for {key} is {value!r}; allowed is {low} to {high}, one or three numbers{more}")
+        if key == "color" and 0 < numbers.max() <= 1:  # a scene with such colours is taken as one of fractions
+            raise ValueError(f"the fill for color is {value!r}, which looks like a fraction; give 0 to 255, e.g. 127.5")
+        fill[key] = numbers.tolist()
+    return fill
+
+
+def prepare_scene(scene: Mapping, feat_keys: Sequence[str], fill: Mapping | None = None) -> tuple[dict, dict[str, str]]:
     """(the scene with every array that `feat_keys` name, {filled array: how it was filled}).
 
-    Normals are estimated from the points; colour becomes `fill_color` (0-255) everywhere. ValueError: colour is absent
-    and no fill is given or it is outside 0-255, or normals are absent and `estimate` is False.
+    fill: see `check_fill`. ValueError: the scene lacks an array for which there is none.
     """
-    name, scene, filled = scene.get("name", "the scene"), dict(scene), {}
-    if "color" in feat_keys and "color" not in scene:
-        scene["color"] = np.full((len(scene["coord"]), 3), _check_fill(fill_color, name), dtype=np.float32)
-        filled["color"] = f"{fill_color:g} everywhere"
-    if "normal" in feat_keys and "normal" not in scene:
-        if not estimate:
-            raise ValueError(f"{name} has no normals, which the network takes: add them, or let them be estimated")
-        scene["normal"] = estimate_normals(scene["coord"])
-        filled["normal"] = f"estimated from {NEIGHBOURS} neighbours, facing the scene's middle above its floor"
-    for key, how in filled.items():
-        LOGGER.info("%s has no %s: %s", name, key, how)
+    name, scene, filled, fill = scene.get("name", "the scene"), dict(scene), {}, fill or {}
+    absent = [key for key in feat_keys if key not in scene]
+    unfilled = [key for key in absent if key not in fill]
+    if unfilled:
+        raise ValueError(
+            f"{name} has no {' and no '.join(unfilled)}; the network takes {', '.join(feat_keys)}: add the array, or "
+            'state what stands for it, such as --fill-color 127.5 (in Python: fill={"color": 127.5})'
+        )
+    for key in absent:
+        scene[key], filled[key] = _fill_array(key, fill[key], scene["coord"])
+        LOGGER.info("%s has no %s: %s", name, key, filled[key])
     return scene, filled
 
 
-def _check_fill(fill_color, name):
-    if fill_color is None:
-        raise ValueError(
-            f"{name} has no color, which the network takes: add it, or state a fill such as --fill-color 127.5 (grey)"
-        )
-    if not 0 <= fill_color <= 255:
-        raise ValueError(f"the fill for color is {fill_color:g}; allowed is 0-255, e.g. 127.5")
-    return fill_color
+def _fill_array(key, value, coord):
+    """(array (N, 3) float32, how it came about)."""
+    if isinstance(value, str):
+        return estimate_normals(coord), f"estimated from {NEIGHBOURS} neighbours, facing the scene's middle"
+    shown = f"{value:g}" if np.ndim(value) == 0 else ", ".join(f"{x:g}" for x in value)
+    filled = np.broadcast_to(np.asarray(value, dtype=np.float32), (len(coord), 3)).copy()
+    return filled, f"{shown} {EVERYWHERE}"

@@ -6,16 +6,20 @@ and `instance` (N,) int32 with -1 = unknown, `name` and `split`. Formats: a Poin
 """
 
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
 from pointcept_msm.datasets.scene_files import ALIASES, load_array, read_scene_file, write_scene_file
+from pointcept_msm.file_claims import check_memory
 
 LOGGER = logging.getLogger("msm")
 FIELDS = ("coord", "color", "normal", "segment", "instance")
 VECTORS = ("coord", "color", "normal")
 PRECISE_EXTENT = 10_000.0  # metres; beyond it float32 no longer resolves a millimetre
+LARGEST_COORD = 1e9  # metres; farther away nothing is a scene, and voxels could not be numbered
+LONGEST_NORMAL = 1000.0  # anything longer is no direction and counts as broken
 
 __all__ = ["FIELDS", "check_scene", "load_array", "load_scene", "save_scene"]
 
@@ -55,10 +59,13 @@ def save_scene(path, scene: dict) -> None:
 def check_scene(scene: dict, source: str) -> dict:
     """A new scene with the known fields in their proper types; `source` (a file or a description) heads the errors.
 
-    Colours given as fractions (floats, all within 0-1) are multiplied by 255; normals that are not finite become 0.
+    Colours given as fractions (floats, all within 0-1) are multiplied by 255; normals that are not finite, or
+    absurdly long, become 0.
     Raises ValueError with one sentence: field, what was found, what is allowed, next step.
     """
-    given = {field: _as_array(scene[field]) for field in FIELDS if scene.get(field) is not None}
+    if not isinstance(scene, Mapping):
+        raise ValueError(f"{source}: it is a {type(scene).__name__}; give a dictionary with coord, (N, 3) in metres")
+    given = {f: _as_array(f, scene[f], source) for f in FIELDS if scene.get(f) is not None}
     if "coord" not in given:
         present = ", ".join(map(str, scene)) or "nothing"
         raise ValueError(f"{source}: coord is missing (found {present}); give the points as coord, (N, 3) in metres")
@@ -78,8 +85,29 @@ def check_scene(scene: dict, source: str) -> dict:
     return checked
 
 
-def _as_array(values):
-    return values.detach().cpu().numpy() if hasattr(values, "detach") else np.asarray(values)
+def _as_array(field: str, values, source: str) -> np.ndarray:
+    """A plain numpy array, its size held against free memory: a view of one number may claim any shape."""
+    try:
+        size = values.numel() if hasattr(values, "detach") else values.size if isinstance(values, np.ndarray) else 0
+        check_memory(size * 8, field)
+        if np.ma.is_masked(values):
+            raise ValueError(f"{field} has masked entries; remove those points")
+        return _tensor_to_array(values) if hasattr(values, "detach") else np.asarray(values)
+    except (TypeError, ValueError, RuntimeError, OverflowError) as error:  # numpy's and torch's own words, and ours
+        text = _first_line(error)
+        raise ValueError(
+            f"{source}: " + (text if text.startswith(field) else f"{field} is no array ({text})")
+        ) from error
+
+
+def _tensor_to_array(values) -> np.ndarray:
+    values = values.detach().cpu()
+    narrow = values.dtype.is_floating_point and values.dtype.itemsize < 4  # bfloat16 is unknown to numpy
+    return (values.float() if narrow else values).numpy()
+
+
+def _first_line(error) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
 
 
 def _check_vectors(field: str, values, source: str):
@@ -99,7 +127,11 @@ def _check_vectors(field: str, values, source: str):
 
 
 def _coord(values, source: str):
-    extent = float(np.abs(values).max())
+    extent = max(abs(float(values.max())), abs(float(values.min())))  # not np.abs: the least integer has no opposite
+    if extent > LARGEST_COORD:
+        raise ValueError(
+            f"{source}: coord reaches {extent:.3g} m, allowed is {LARGEST_COORD:.0e}; give metres, without far points"
+        )
     if values.dtype.itemsize > 4 and extent > PRECISE_EXTENT:
         LOGGER.warning("%s: coordinates reach %.0f m, too far for float32; subtract an origin first", source, extent)
     return values.astype(np.float32)
@@ -116,11 +148,13 @@ def _color(values, source: str):
 
 
 def _normal(values, source: str):
-    finite = np.isfinite(values).all(axis=1, keepdims=True)  # (N, 1)
-    if finite.all():
-        return values.astype(np.float32)
-    LOGGER.info("%s: %d normals are not finite and become 0", source, np.sum(~finite))
-    return np.where(finite, values, 0).astype(np.float32)
+    with np.errstate(over="ignore", invalid="ignore"):
+        values = values.astype(np.float32)
+        sound = np.abs(values).max(axis=1, keepdims=True) <= LONGEST_NORMAL  # (N, 1); False for NaN
+    if sound.all():
+        return values
+    LOGGER.info("%s: %d normals are not finite, or absurdly long, and become 0", source, np.sum(~sound))
+    return np.where(sound, values, 0).astype(np.float32)
 
 
 def _check_labels(field: str, values, source: str):
@@ -136,4 +170,8 @@ def _check_labels(field: str, values, source: str):
     limits = np.iinfo(np.int32)
     if values.size and (values.min() < limits.min or values.max() > limits.max):
         raise ValueError(f"{source}: {field} reaches {values.max():g}, allowed is int32; renumber the labels")
-    return values.astype(np.int32)
+    values = values.astype(np.int32)
+    if (values < -1).any():
+        LOGGER.info("%s: %d %s labels below -1 become -1, unknown", source, np.sum(values < -1), field)
+        values = np.maximum(values, -1)
+    return values

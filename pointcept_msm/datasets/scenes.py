@@ -45,11 +45,19 @@ def _found(folder: Path, scenes: list[Path]) -> list[Path]:
     return scenes
 
 
+def _read_list(listing: Path) -> list[str]:
+    try:
+        text = listing.read_text(encoding="utf-8")
+        lines = json.loads(text) if listing.suffix == ".json" else text.splitlines()
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise ValueError(f"{listing} cannot be read ({error}); write a list of paths in UTF-8") from error
+    if not isinstance(lines, list) or not all(isinstance(line, str) for line in lines):
+        raise ValueError(f"{listing} holds something else than a list of paths; write ['scene_a', 'scene_b', ...]")
+    return lines if listing.suffix == ".json" else [line.split("#")[0].strip() for line in lines]
+
+
 def _listed_scenes(root: Path, listing: Path) -> list[Path]:
-    if listing.suffix == ".json":
-        lines = json.loads(listing.read_text())
-    else:
-        lines = [line.split("#")[0].strip() for line in listing.read_text().splitlines()]
+    lines = _read_list(listing)
     scenes = sorted({root / line for line in lines if line})
     missing = [scene for scene in scenes if not is_scene(scene)]
     if missing:

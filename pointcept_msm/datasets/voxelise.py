@@ -15,12 +15,25 @@ class Voxels(NamedTuple):
     position: np.ndarray
 
 
+def check_extent(coord: np.ndarray, grid_size: float) -> None:
+    """ValueError when the cells of coord (N, 3) metres cannot be numbered in 64 bits without wrapping around."""
+    cells = 1.0
+    for axis in coord.T:
+        cells *= (float(axis.max()) - float(axis.min())) / grid_size + 2
+    if not cells < 2**62:
+        size = max(float(axis.max()) - float(axis.min()) for axis in coord.T)
+        raise ValueError(
+            f"the scene spans {size:.3g} m, too far to number its voxels of {grid_size} m; remove far points, or cut it"
+        )
+
+
 def voxelise(coord: np.ndarray, grid_size: float, random: bool) -> Voxels:
     """Voxelise coord (N, 3) metres on a grid aligned with multiples of grid_size.
 
     random: a uniformly drawn point stands for each voxel (training, as the released preprocessing); otherwise the one
     nearest the voxel's centre (inference: no dependence on a seed, nor on point order but for exact ties).
     """
+    check_extent(coord, grid_size)
     scaled = coord.astype(np.float64) / grid_size
     cell = np.floor(scaled).astype(np.int64)
     origin = np.array([axis.min() for axis in cell.T])  # numpy is slow along axis 0 of (N, 3)

@@ -7,8 +7,11 @@ from pathlib import Path
 from pointcept_msm.atomic_file import replace_file
 from pointcept_msm.embedded import comm
 from pointcept_msm.embedded.config import fill_defaults
+from pointcept_msm.embedded.config_check import check_values
 from pointcept_msm.embedded.environment import ROOT, draw_seed, set_seed
 from pointcept_msm.embedded.options import merge_options
+from pointcept_msm.embedded.resume_changes import check_changes
+from pointcept_msm.embedded.training_state import to_plain
 
 RUN_DEFAULTS = {
     "max_steps": None,  # optimizer steps after which the run ends early; also the length of the schedule
@@ -59,9 +62,13 @@ def load_run_config(config_file, options=(), resume_from_run=True):
     from pointcept_msm.host import Config  # here: the host itself imports the embedded modules
 
     cfg = _read_config(Config, find_config(config_file), options)
+    check_values(cfg)
     written = Path(cfg.save_path) / "config.py"
     if resume_from_run and cfg.resume and written.is_file():
-        cfg = _read_config(Config, written, [*options, f"save_path={cfg.save_path}"])
+        before, options = _read_config(Config, written, ()), [*options, f"save_path={cfg.save_path}"]
+        cfg = _read_config(Config, written, options)
+        check_values(cfg)
+        cfg.resume_changes = check_changes(to_plain(before._cfg_dict), to_plain(cfg._cfg_dict))
     if resume_from_run and cfg.resume:
         cfg.weight = find_last_checkpoint(cfg.save_path)
         cfg.resume = cfg.weight is not None  # killed before its first checkpoint: start over
@@ -71,8 +78,25 @@ def load_run_config(config_file, options=(), resume_from_run=True):
     return cfg
 
 
+def read_config_file(Config, path):
+    """The config in a file; ValueError with the file's name when it cannot be read as one."""
+    try:
+        return Config.fromfile(str(path))
+    except FileNotFoundError:
+        raise
+    except ImportError as error:
+        named = str(path) in str(error)
+        raise error if named else ImportError(f"config {path} imports what is not there ({error})") from error
+    except Exception as error:  # a config is Python: it can fail in any way
+        lines = str(error).strip().splitlines() or ["no reason given"]
+        raise ValueError(
+            f"config {path} cannot be read ({type(error).__name__}: {lines[0]}): correct the file; it is Python with "
+            "plain values only."
+        ) from error
+
+
 def _read_config(Config, path, options):
-    cfg = Config.fromfile(str(path))
+    cfg = read_config_file(Config, path)
     named = cfg.get("save_path")
     fill_defaults(cfg)
     for key, value in RUN_DEFAULTS.items():

@@ -11,6 +11,8 @@ import torch
 import torch.distributed as dist
 
 from pointcept_msm.embedded import comm
+from pointcept_msm.embedded.environment import ROOT
+from pointcept_msm.embedded.orphans import die_with_parent
 
 TIMEOUT = timedelta(minutes=60)
 
@@ -42,7 +44,13 @@ def torchrun_command(num_gpus, num_machines, machine_rank, dist_url, script):
         raise ValueError(f"machine rank {machine_rank} is outside 0..{num_machines - 1}: number the machines from 0.")
     host, port = split_url(dist_url, num_machines)
     return [
-        *(sys.executable, "-m", "torch.distributed.run", f"--nproc_per_node={num_gpus}", f"--nnodes={num_machines}"),
+        *(
+            sys.executable,
+            "-m",
+            "pointcept_msm.embedded.torchrun",
+            f"--nproc_per_node={num_gpus}",
+            f"--nnodes={num_machines}",
+        ),
         *(f"--node_rank={machine_rank}", f"--master_addr={host}", f"--master_port={port}"),
         *script,
     ]
@@ -65,6 +73,7 @@ def split_url(dist_url, num_machines):
 
 
 def _run_in_group(main, args):
+    die_with_parent(signal.SIGTERM)  # a killed launcher: finish the step, save and end
     local = int(os.environ["LOCAL_RANK"])
     on_gpu = torch.cuda.is_available()
     if on_gpu:
@@ -85,6 +94,7 @@ def _start_torchrun(command):
     received = []
     environment = dict(os.environ)
     environment.setdefault("OMP_NUM_THREADS", "1")
+    environment["PYTHONPATH"] = os.pathsep.join([str(ROOT), *filter(None, [environment.get("PYTHONPATH")])])
     child = subprocess.Popen(command, env=environment)
 
     def pass_on(number, frame):

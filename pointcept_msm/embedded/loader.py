@@ -6,6 +6,7 @@ every item is drawn with python, numpy and torch seeded from (seed, epoch, index
 
 import random
 import signal
+import traceback
 from contextlib import contextmanager
 from functools import partial
 
@@ -14,7 +15,23 @@ import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from pointcept_msm.embedded import comm
+from pointcept_msm.embedded.orphans import die_with_parent
 from pointcept_msm.embedded.registry import DATASETS
+
+
+class SceneError(ValueError):
+    """A scene, or a batch of scenes, that could not be made; `details` is the traceback, for the log."""
+
+    details = ""
+
+    @classmethod
+    def from_error(cls, what, error):
+        """One sentence from any exception: what failed, and why in the words of the error."""
+        text = " ".join(str(error).split()) or "no reason given"
+        foreseen = isinstance(error, (ValueError, OSError))
+        scene_error = cls(f"{what}: {text}" if foreseen else f"{what}: {type(error).__name__}: {text}")
+        scene_error.details = "".join(traceback.format_exception(type(error), error, error.__traceback__))
+        return scene_error
 
 
 class EpochSampler(Sampler):
@@ -43,7 +60,11 @@ class EpochSampler(Sampler):
 
 
 class SeededDataset(Dataset):
-    """Wraps a dataset to be asked for a batch of (epoch, index), each item drawn under its own seed."""
+    """Wraps a dataset to be asked for a batch of (epoch, index), each item drawn under its own seed.
+
+    An item that fails raises SceneError with its name. In a batch the error takes the batch's place: raised in a
+    worker it would reach the main process as a page of text.
+    """
 
     def __init__(self, dataset, seed):
         self.dataset, self.seed = dataset, seed
@@ -53,17 +74,36 @@ class SeededDataset(Dataset):
 
     def __getitem__(self, key):
         with seeded(self.seed, *key):
-            return self.dataset[key[1]]
+            try:
+                return self.dataset[key[1]]
+            except Exception as error:
+                raise SceneError.from_error(f"scene {self._name(key[1])} cannot be used", error) from error
 
     def __getitems__(self, keys):
-        return [self[key] for key in keys], (self.seed, 1, *keys[0])
+        seeds = (self.seed, 1, *keys[0])
+        try:
+            return [self[key] for key in keys], seeds
+        except SceneError as error:
+            return error, seeds
+
+    def _name(self, index):
+        try:
+            return str(self.dataset.get_data_name(index))
+        except Exception:  # a dataset without names, or what broke the scene breaks its name too
+            return f"number {index}"
 
 
 def collate_seeded(batch, collate):
     """Collate what SeededDataset returns; a collate function that draws (mixing) is seeded as well."""
     items, key = batch
+    if isinstance(items, SceneError):
+        return items
     with seeded(*key):
-        return collate(items)
+        try:
+            return collate(items)
+        except Exception as error:
+            names = ", ".join(str(item.get("name", "unnamed")) for item in items if isinstance(item, dict))
+            return SceneError.from_error(f"scenes {names} cannot be put into one batch", error)
 
 
 def mix_seed(*numbers):
@@ -88,9 +128,11 @@ def seeded(*numbers):
 
 
 def start_worker(worker_id):
-    """A worker leaves signals meant for the whole run to the main process, which finishes its step and saves."""
+    """A worker leaves signals meant for the whole run to the main process, and ends when that one is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: signal.signal(signal.SIGTERM, signal.SIG_DFL))  # a second one counts
+    die_with_parent(signal.SIGKILL)
     torch.set_num_threads(1)
 
 

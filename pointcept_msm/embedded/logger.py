@@ -1,7 +1,11 @@
-"""The logger "msm": console and `train.log` on rank 0, errors only elsewhere; console lines leave a tqdm bar intact."""
+"""The logger "msm": console and `train.log` on rank 0, errors only elsewhere; console lines leave a tqdm bar intact.
+
+A line that cannot be written (full disk, closed terminal, a name in no encoding) never ends a run.
+"""
 
 import logging
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 from tqdm import tqdm
@@ -17,8 +21,38 @@ class BarSafeHandler(logging.Handler):
     def emit(self, record):
         if getattr(record, "file_only", False) or (getattr(record, "step_line", False) and sys.stderr.isatty()):
             return
-        tqdm.write(self.format(record), file=sys.stdout)
-        sys.stdout.flush()
+        with suppress(OSError, ValueError):  # the terminal, or the pipe, was closed
+            text, encoding = self.format(record), getattr(sys.stdout, "encoding", None) or "utf-8"
+            tqdm.write(text.encode(encoding, "backslashreplace").decode(encoding), file=sys.stdout)
+            sys.stdout.flush()
+
+
+class DiskSafeHandler(logging.FileHandler):
+    """A log file; what a full disk refuses is kept and written later, and said once on standard error."""
+
+    def __init__(self, path, mode):
+        super().__init__(path, mode=mode, encoding="utf-8", errors="backslashreplace")
+        self.failing = False
+
+    def emit(self, record):
+        super().emit(record)
+        if self.failing and self.stream is not None:
+            with suppress(OSError):
+                self.stream.flush()
+                self.failing = False
+
+    def handleError(self, record):
+        error = sys.exc_info()[1]
+        if not isinstance(error, OSError):
+            super().handleError(record)
+        elif not self.failing:
+            self.failing = True
+            with suppress(OSError):
+                sys.stderr.write(f"{self.baseFilename} cannot be written for now ({error}); the run goes on\n")
+
+    def close(self):
+        with suppress(OSError):  # on a disk that is still full: close the file, lose the last lines
+            super().close()
 
 
 def build_logger(log_file=None, append=False):
@@ -30,7 +64,7 @@ def build_logger(log_file=None, append=False):
     handlers = [BarSafeHandler()]
     if log_file is not None and comm.is_main_process():
         Path(log_file).parent.mkdir(parents=True, exist_ok=True)
-        handlers.append(logging.FileHandler(log_file, mode="a" if append else "w"))
+        handlers.append(DiskSafeHandler(log_file, mode="a" if append else "w"))
     for handler in handlers:
         handler.setFormatter(logging.Formatter(FORMAT, "%Y-%m-%d %H:%M:%S"))
         logger.addHandler(handler)

@@ -15,16 +15,18 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from pointcept_msm.embedded import comm
+from pointcept_msm.embedded.batches import read_batches
 from pointcept_msm.embedded.environment import describe_environment
+from pointcept_msm.embedded.event_writer import build_event_writer
 from pointcept_msm.embedded.hooks import HookBase, build_hooks
-from pointcept_msm.embedded.loader import build_train_loader, build_val_loader, stop_workers
+from pointcept_msm.embedded.loader import SceneError, build_train_loader, build_val_loader, stop_workers
 from pointcept_msm.embedded.logger import build_logger, close_logger
 from pointcept_msm.embedded.optimizer import build_optimizer
 from pointcept_msm.embedded.progress import ProgressBar
 from pointcept_msm.embedded.registry import MODELS, TRAINERS
 from pointcept_msm.embedded.scheduler import build_scheduler
 from pointcept_msm.embedded.storage import EventStorage
-from pointcept_msm.embedded.training_state import restore_hooks_and_rng
+from pointcept_msm.embedded.training_state import restore_or_explain
 
 AMP_DTYPE = {"float16": torch.float16, "bfloat16": torch.bfloat16}
 
@@ -45,7 +47,7 @@ class DefaultTrainer:
         self.start_iter, self.next_iter, self.global_step = 0, 0, 0
         self.skipped_steps, self.skipped_in_row = 0, 0
         self.best_metric_value = -torch.inf
-        self.comm_info, self.hooks, self.resume_state = {}, [], None
+        self.comm_info, self.hooks, self.resume_state, self.resumed_from = {}, [], None, None
         self._gradient_accumulation_counter, self._scenes, self._losses = 0, [], []
         self.logger = build_logger(os.path.join(cfg.save_path, "train.log"), append=bool(cfg.resume))
         self.storage = EventStorage()
@@ -55,6 +57,8 @@ class DefaultTrainer:
     def _build(self):
         self.logger.info(describe_environment())
         self.logger.info(f"Save path: {self.cfg.save_path}, seed {self.cfg.seed}, {comm.get_world_size()} process(es)")
+        for change in self.cfg.get("resume_changes") or ():
+            self.logger.warning(change)
         self.logger.info(f"Config:\n{self.cfg.pretty_text}", extra={"file_only": True})
         self.autocast, scaled = self._choose_precision()
         self.model = self.build_model()
@@ -93,12 +97,7 @@ class DefaultTrainer:
             self.logger.warning("enable_wandb is read in the Pointcept host only; see metrics.jsonl and tensorboard.")
         if not comm.is_main_process():
             return None
-        try:
-            from torch.utils.tensorboard import SummaryWriter
-        except ImportError:
-            self.logger.warning("tensorboard is not installed: this run writes no event files.")
-            return None
-        return SummaryWriter(self.cfg.save_path)
+        return build_event_writer(self.cfg.save_path)
 
     def build_train_loader(self):
         return build_train_loader(self.cfg)
@@ -175,7 +174,7 @@ class DefaultTrainer:
     def before_train(self):
         self._call("before_train")
         if self.resume_state:
-            restore_hooks_and_rng(self, self.resume_state)
+            restore_or_explain(self, self.resume_state)
         if not self.start_epoch and not self.start_iter:
             self.logger.info(f"Training for {self.total_steps} steps in {self.max_epoch} epoch(s)")
 
@@ -186,7 +185,13 @@ class DefaultTrainer:
         self.model.train()
         self._call("before_epoch")
         if not self.is_finished():
-            self.data_iterator = enumerate(self.train_loader, start=self.next_iter)
+            self.run_steps()
+        self.after_epoch()
+
+    def run_steps(self):
+        """The rest of the epoch's iterations; when the data fails, what is done is saved before the error goes on."""
+        self.data_iterator = read_batches(self)
+        try:
             for iteration, batch in self.data_iterator:
                 self.comm_info.update(iter=iteration, input_dict=batch)
                 self._call("before_step")
@@ -196,7 +201,12 @@ class DefaultTrainer:
                 self._call("after_step")
                 if self.is_finished():
                     break
-        self.after_epoch()
+        except SceneError as error:
+            self.logger.error(f"{error}\n{error.details}", extra={"file_only": True})
+            if comm.get_world_size() == 1:  # elsewhere the others are in the middle of a step
+                for hook in self.hooks:
+                    getattr(hook, "before_abort", lambda: None)()
+            raise
 
     def run_step(self):
         """One forward and backward pass, and the optimizer's step when enough gradients are accumulated."""
@@ -206,8 +216,7 @@ class DefaultTrainer:
                 batch[key] = value.to(self.device, non_blocking=True)
         if self._gradient_accumulation_counter == 0:
             self.optimizer.zero_grad()
-        with self.autocast():
-            output = self.model(batch)
+        output = self.run_model(batch)
         loss = output["loss"] / self.cfg.gradient_accumulation_steps
         (self.scaler.scale(loss) if self.scaler else loss).backward()
         self._losses.append(loss.detach())
@@ -220,6 +229,14 @@ class DefaultTrainer:
             torch.cuda.empty_cache()
         # Without its graph: hooks hold the output until the next one, and the graph holds the step's index tables.
         self.comm_info["model_output_dict"] = {key: value.detach() for key, value in output.items()}
+
+    def run_model(self, batch):
+        """The model's output; what it refuses is said with the names of the scenes."""
+        try:
+            with self.autocast():
+                return self.model(batch)
+        except ValueError as error:
+            raise ValueError(f"{error} (scenes: {', '.join(_scene_names(batch)) or 'unnamed'})") from error
 
     def take_step(self):
         """Optimizer and schedule forward by one, unless the loss or the gradient is not finite."""
@@ -259,9 +276,11 @@ class DefaultTrainer:
             f"Skipped an optimizer step after step {self.global_step}: {what} is NaN or infinite "
             f"({self.skipped_in_row} in a row, {self.skipped_steps} in all); scenes: {scenes or 'unnamed'}",
         )
-        if self.skipped_in_row > limit:
+        often = self.skipped_steps > limit and self.skipped_steps > self.global_step
+        if self.skipped_in_row > limit or often:
+            count = f"{self.skipped_in_row} times in a row" if self.skipped_in_row > limit else "in most steps"
             raise ValueError(
-                f"the {what} was NaN or infinite {self.skipped_in_row} times in a row (max_skipped is {limit}): "
+                f"the {what} was NaN or infinite {count} ({self.skipped_steps} in all, max_skipped is {limit}): "
                 "lower the learning rate, set clip_grad, use amp_dtype='bfloat16', or check the scenes in train.log."
             )
 

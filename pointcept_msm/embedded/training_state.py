@@ -70,10 +70,15 @@ def capture_exact(trainer, epoch):
         "skipped": trainer.skipped_steps,
         "total_steps": trainer.total_steps,
         "batch_size": trainer.cfg.batch_size,
+        "gradient_accumulation_steps": trainer.cfg.gradient_accumulation_steps,
+        "seed": trainer.cfg.seed,
+        "items": len(trainer.train_loader.dataset),
+        "skipped_in_row": trainer.skipped_in_row,
         "rng": comm.all_gather(read_rng()),
         **_capture_hooks(trainer),
         "waiting": trainer._gradient_accumulation_counter,
         "gradients": _waiting_gradients(trainer),
+        "parts": comm.all_gather([[float(loss) for loss in trainer._losses], list(trainer._scenes)]),
     }
 
 
@@ -90,13 +95,20 @@ def _waiting_gradients(trainer):
 
 
 def check_same_run(trainer, state):
-    """Refuse to resume a run whose length or batch was changed: its schedule would no longer fit."""
-    for name, here in (("total_steps", trainer.total_steps), ("batch_size", trainer.cfg.batch_size)):
-        there = state.get(name, here)
-        if there != here:
+    """Refuse to resume a run whose length, order or batch was changed: it would go on as something else, unsaid."""
+    here = {
+        "total_steps": trainer.total_steps,
+        "batch_size": trainer.cfg.batch_size,
+        "gradient_accumulation_steps": trainer.cfg.gradient_accumulation_steps,
+        "seed": trainer.cfg.seed,
+        "items": len(trainer.train_loader.dataset),
+    }
+    for name, value in here.items():
+        if state.get(name, value) != value:
+            shown = "scenes an epoch (items)" if name == "items" else name
             raise ValueError(
-                f"cannot resume: the checkpoint was made with {name} {there}, this run has {here}; "
-                "resume with the same options, or start a new run from its weights with -w."
+                f"cannot resume: the checkpoint was made with {shown} {state[name]}, this run has {value}; "
+                "resume with the same options and data, or start a new run from its weights with -w."
             )
 
 
@@ -107,7 +119,9 @@ def restore_hooks_and_rng(trainer, state):
     for name, gradient in state.get("gradients", {}).items():
         parameters[name].grad = gradient.to(parameters[name].device)
     trainer._gradient_accumulation_counter = state.get("waiting", 0)
-    rng = state.get("rng", [])
+    rng, parts = state.get("rng", []), state.get("parts", [])
+    losses, scenes = parts[comm.get_rank()] if len(parts) == comm.get_world_size() else ([], [])
+    trainer._losses, trainer._scenes = [torch.tensor(loss, device=trainer.device) for loss in losses], list(scenes)
     if len(rng) == comm.get_world_size():
         write_rng(rng[comm.get_rank()])
     else:
@@ -115,6 +129,17 @@ def restore_hooks_and_rng(trainer, state):
             f"the run is resumed by {comm.get_world_size()} processes, its checkpoint was made by {len(rng)}: "
             "random states start anew, so it goes on, but not to the bit as it would have."
         )
+
+
+def restore_or_explain(trainer, state):
+    """`restore_hooks_and_rng`; ValueError in one sentence when the state is not one of this run."""
+    try:
+        restore_hooks_and_rng(trainer, state)
+    except Exception as error:  # a state of any form may lie in a file
+        raise ValueError(
+            f"cannot resume: the checkpoint's random, hook or gradient state is incomplete ({type(error).__name__}: "
+            f"{error}); start a new run from its weights with -w."
+        ) from error
 
 
 def restore_hooks(trainer, states):

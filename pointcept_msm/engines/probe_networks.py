@@ -7,6 +7,7 @@ from typing import NamedTuple
 import torch
 
 from pointcept_msm.checkpoints import load_checkpoint
+from pointcept_msm.embedded.hooks.checkpoint_loader import load_pth, read_state_dict
 from pointcept_msm.embedded.training_state import to_plain
 from pointcept_msm.engines.hooks.export import find_networks
 from pointcept_msm.extractor import find_weights
@@ -58,7 +59,7 @@ def load_training_checkpoint(path: Path, wanted, config: dict | None, meta: dict
         raise FileNotFoundError(
             f"no checkpoint at {path}; give a run's model/model_last.pth or an exported .safetensors file"
         )
-    checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+    checkpoint = load_pth(path)
     if not config:
         own = (checkpoint.get("msm") or {}).get("network") or {}
         config, run = (own["config"], own["meta"]) if own.get("config") else read_run_config(path)
@@ -67,8 +68,7 @@ def load_training_checkpoint(path: Path, wanted, config: dict | None, meta: dict
         raise ValueError(
             f"{path} holds weights only; the config needs model.backbone, which says what network they belong to"
         )
-    state = checkpoint["state_dict"]
-    state = {key.removeprefix("module."): value for key, value in state.items()}
+    state = read_state_dict(checkpoint, path)
     networks = []
     for name in wanted:
         prefix = TRAINING_PREFIXES[name]

@@ -15,9 +15,10 @@ from pointcept_msm.engines.probe_networks import NETWORKS, ProbeNetwork, collect
 from pointcept_msm.extractor import build_extractor, hash_state
 from pointcept_msm.host import TESTERS, build_dataset, open_test_log, register
 from pointcept_msm.host.run_files import restore_train_config
-from pointcept_msm.probing.baselines import RawInput
+from pointcept_msm.probing.baselines import WIDTH, RawInput
 from pointcept_msm.probing.evaluate import ProbeSettings, evaluate_probes
 from pointcept_msm.probing.features import FeatureSource, extract_scene, extract_scenes
+from pointcept_msm.probing.reduced_inputs import WithoutInputs
 from pointcept_msm.probing.report import Row, build_results, print_table, save_report
 from pointcept_msm.probing.scene_list import SceneList, check_disjoint
 
@@ -29,10 +30,12 @@ BASELINES = ("random", "raw")
 class ProbeOptions:
     """Keys of `cfg.test`; those of the probes themselves are explained at ProbeSettings.
 
+    networks: of student and teacher; none for the baselines alone, whose network is then the config's `backbone`.
     points_per_scene: points drawn from each train scene; test_points: from each test scene (None: all). scenes,
     test_scenes: at most so many (None: all). seeds: one run each, over draws of points, held-out scenes, the bank and
     the random initialisation. supervised: weights of a supervised network, for a row of its own. grid_size, feat_keys:
-    instead of what the weights' file says. cache_dir: features are kept there.
+    instead of what the weights' file says. without: of color and normal, taken from every scene before features are
+    computed; what stands for them is the network's own fill, or that of `fill`. cache_dir: features are kept there.
     """
 
     probes: Sequence[str] = ("knn", "linear")
@@ -58,6 +61,7 @@ class ProbeOptions:
     max_voxels: int = 500_000
     autocast: str | None = None
     fill: dict | None = None
+    without: Sequence[str] = ()
     cache_dir: str | None = None
     device: str | None = None
 
@@ -141,22 +145,39 @@ class MSMProbeTester:
         if self.model is not None:
             return collect_networks(unwrap(self.model), option.networks, config, run | given)
         if not cfg.get("weight"):
-            raise ValueError("no weights to judge; give weight=FILE (.safetensors, a run's folder, or model_last.pth)")
-        trained_here = str(cfg.weight).endswith((".pth", ".pt"))  # the file says nothing of its inputs, the config does
+            raise ValueError(
+                "no weights to judge; give weight=FILE (.safetensors, a run's folder, or model_last.pth), or "
+                "test.networks=[] for the baselines alone"
+            )
+        # A training checkpoint says nothing of its inputs; the config does, if it is the run's.
+        trained_here = str(cfg.weight).endswith((".pth", ".pt")) and config
         return load_networks(cfg.weight, option.networks, config, run | given if trained_here else given)
+
+    def build_blank(self) -> ProbeNetwork:
+        """The config's network without weights, for the baselines when nothing is judged."""
+        cfg, option = self.cfg, self.options
+        config = to_plain(cfg.get("backbone") or (cfg.get("model") or {}).get("backbone") or {})
+        meta = {key: getattr(option, key) or to_plain(cfg.get(key)) for key in ("grid_size", "feat_keys")}
+        if not config or not meta["grid_size"]:
+            raise ValueError(
+                "with test.networks=[] random initialisation needs the config's `backbone` and `grid_size`; give them, "
+                "or test.baselines=[raw]"
+            )
+        return ProbeNetwork("-", None, config, meta)
 
     def build_candidates(self) -> Iterator[Candidate]:
         """Every row of the table, ours first."""
-        networks = self.load_networks()
+        networks = self.load_networks() if self.options.networks else []
         supervised = load_networks(self.options.supervised, ("backbone",)) if self.options.supervised else []
         for n in [*networks, *supervised]:
             method = str(n.meta.get("method") or "MSM")
             yield Candidate(method, n.name, lambda seed, n=n: self.build_source(n), hash_state(n.state_dict)[:16])
         if "random" in self.options.baselines:
-            blank = networks[0]._replace(state_dict=None)
+            blank = networks[0]._replace(state_dict=None) if networks else self.build_blank()
             yield Candidate("random initialisation", "-", lambda seed: self.build_source(blank, seed))
         if "raw" in self.options.baselines:
-            yield Candidate("raw input", "-", lambda seed: RawInput())
+            keys = [key for key in WIDTH if key not in self.options.without]
+            yield Candidate("raw input", "-", lambda seed: RawInput(keys))
 
     def build_source(self, network: ProbeNetwork, seed: int = 0) -> FeatureSource:
         """The extractor of a network, initialised from `seed` if it has no weights; no random generator is moved."""
@@ -165,7 +186,8 @@ class MSMProbeTester:
         settings = dict(max_voxels=option.max_voxels, autocast=autocast, fill=option.fill)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            return build_extractor(network.state_dict, network.config, network.meta, self.device, **settings)
+            source = build_extractor(network.state_dict, network.config, network.meta, self.device, **settings)
+        return WithoutInputs(source, option.without) if option.without else source
 
     def judge(self, candidate: Candidate, train: SceneList, test: SceneList, settings: ProbeSettings) -> Row | None:
         """One row: all probes, once a seed; None on processes other than the first."""
@@ -204,6 +226,8 @@ def build_options(values: dict) -> ProbeOptions:
     if unknown:
         raise ValueError(f"unknown key(s) in test: {', '.join(unknown)}; allowed: {', '.join(allowed)}")
     options = ProbeOptions(**values)
+    if not (options.networks or options.baselines or options.supervised):
+        raise ValueError("test.networks and test.baselines are both empty: nothing to judge; give one of them")
     for name, given, known in (("baselines", options.baselines, BASELINES), ("networks", options.networks, NETWORKS)):
         if any(x not in known for x in given):
             raise ValueError(f"test.{name} is {list(given)}; allowed: {', '.join(known)}")

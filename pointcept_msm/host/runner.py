@@ -2,8 +2,10 @@
 
 import os
 
+from pointcept_msm.embedded.config_check import check_training
 from pointcept_msm.embedded.defaults import default_setup, load_run_config, prepare_run, refuse_overwrite
 from pointcept_msm.embedded.launch import is_torchrun_child, launch
+from pointcept_msm.embedded.run_lock import lock_run
 from pointcept_msm.host import HOST, TESTERS, TRAINERS, register
 
 if HOST == "embedded":
@@ -15,6 +17,7 @@ if HOST == "embedded":
 def run_training(config_file, options=(), num_gpus=1, num_machines=1, machine_rank=0, dist_url="auto"):
     """Train a config given by path or name with `key=value` options; returns the exit code."""
     cfg = load_run_config(config_file, options)
+    check_training(cfg)
     if not is_torchrun_child() or os.environ["RANK"] == "0":
         refuse_overwrite(cfg)
     return _dispatch(train_worker, cfg, (num_gpus, num_machines, machine_rank, dist_url), "config.py")
@@ -42,7 +45,11 @@ def _dispatch(worker, cfg, machines, file_name):
 
 def train_worker(cfg):
     """One process of a training run."""
-    cfg = _set_up(cfg, "config.py")
+    with lock_run(cfg.save_path):
+        _train(_set_up(cfg, "config.py"))
+
+
+def _train(cfg):
     TRAINERS.build(dict(type=cfg.train.type, cfg=cfg)).train()
 
 

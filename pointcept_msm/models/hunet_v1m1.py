@@ -27,6 +27,8 @@ OUTPUTS = ("levels", "hierarchical", "finest")
 class MSMHUNet(nn.Module):
     """Hybrid U-Net. All tuples are per level, fine to coarse, decoder included.
 
+    residual_gamma: scale of every block's contribution at the start; 0.1 as released, for long schedules; short ones
+    learn far more from 1 (docs/results.md).
     output: "levels" -> list of Level; "hierarchical" -> (V, sum of dec_channels); "finest" -> (V, dec_channels[0]).
     """
 
@@ -44,6 +46,7 @@ class MSMHUNet(nn.Module):
         window_size=1024,
         attn_drop=0.1,
         drop_path=0.2,
+        residual_gamma=0.1,
         output="levels",
     ):
         super().__init__()
@@ -77,6 +80,7 @@ class MSMHUNet(nn.Module):
         rates = _drop_rates(drop_path, conv_depths, attn_depths, reverse=True)
         self.resnet_dec = _conv_stages(widths, conv_depths, rates)
         self.att_dec = _attention_stages(widths, attn_depths, heads, conv_depths, rates, **stage)
+        _start_residuals(self, residual_gamma)
 
     def forward(self, input_dict):
         """input_dict: grid_coord (V, 3) integers, feat (V, in_channels), offset (B,) cumulative scene ends.
@@ -157,6 +161,14 @@ def _drop_rates(drop_path, conv_depths, attn_depths, reverse=False):
     rates = torch.linspace(0, drop_path, total).tolist()
     rates = iter(rates[::-1] if reverse else rates)
     return [[next(rates) for _ in range(conv + attn)] for conv, attn in zip(conv_depths, attn_depths, strict=True)]
+
+
+def _start_residuals(network, gamma):
+    for block in network.modules():
+        if isinstance(block, ResNetBlock | AttentionBlock):
+            for path in block.children():
+                if isinstance(path, SkipPath):
+                    nn.init.constant_(path.gamma, gamma)
 
 
 def _conv_stages(channels, depths, rates):

@@ -19,6 +19,7 @@ from .matching import match_level, match_same_view, partner_rows
 from .predictor import PREDICTORS, build_predictor
 from .target_norm import TARGET_NORMS, normalise_target
 
+SUPERVISE = ("masked", "visible", "all")
 OBSERVED_ROWS = 2048  # teacher voxels a level kept for the collapse monitor
 
 
@@ -27,7 +28,8 @@ class MSM(nn.Module):
     """Student, teacher and loss.
 
     backbone: config of a network with `encode`, `entries`, `decode` (MSM-HUNet-v1m1); grid_size, mask_patch in metres.
-    mask_strategy: bottom_up | top_down | unmasked (Table 10a, 10c); supervise: masked | visible (no tokens at all).
+    mask_strategy: bottom_up | top_down | unmasked (Table 10a, 10c); supervise: masked | visible (no tokens at all) |
+    all (one pass, the loss on masked and visible voxels).
     loss_levels: levels in the loss, None = all that the network decodes (Table 10b: (0,)); target_view: other | same.
     """
 
@@ -48,14 +50,14 @@ class MSM(nn.Module):
     ):
         super().__init__()
         _check_choice("mask_strategy", mask_strategy, [s for s in STRATEGIES if s != "visible"])
-        _check_choice("supervise", supervise, ("masked", "visible"))
+        _check_choice("supervise", supervise, SUPERVISE)
         _check_choice("target_view", target_view, ("other", "same"))
         _check_choice("target_norm", target_norm, TARGET_NORMS)
         _check_choice("predictor", predictor, PREDICTORS)
         patch_in_voxels(mask_patch, grid_size)
         self.grid_size, self.mask_ratio, self.mask_patch = grid_size, mask_ratio, mask_patch
         self.strategy = "visible" if supervise == "visible" else mask_strategy
-        self.target_view, self.target_norm = target_view, target_norm
+        self.supervise, self.target_view, self.target_norm = supervise, target_view, target_norm
         self.momentum = None  # the teacher's, set by MSMTeacherHook for the log
         self.observed: list = []  # teacher features for MSMCollapseMonitor
 
@@ -133,7 +135,8 @@ class MSM(nn.Module):
             row = match_level(student, pyramid, level, *place)
         else:
             row = match_same_view(student, pyramid, level)
-        supervised = torch.ones_like(row, dtype=torch.bool) if self.strategy == "visible" else result.masked[level]
+        masked = result.masked[level]
+        supervised = masked if self.supervise == "masked" else torch.ones_like(masked)
         chosen = (supervised & (row >= 0)).nonzero().flatten()
         prediction = self.student["predictor"][str(level)](result.feats[level][chosen])
         loss = self.loss(prediction, target[row[chosen]], student.batch(level)[chosen], student.num_scenes)

@@ -18,6 +18,7 @@ from pointcept_msm.probing.knn import LevelSlice, balanced_bank, natural_bank, p
 from pointcept_msm.probing.layers import layer_columns
 from pointcept_msm.probing.linear import L2_GRID, LinearProbe, choose_l2, fit_linear
 from pointcept_msm.probing.metrics import Instances, confusion_matrix, instance_scores, segmentation_scores
+from pointcept_msm.probing.slabs import cut_slabs
 
 PROBES = ("knn", "linear", "instance", "budgets", "layers")
 WAITING_QUERIES = 1 << 15
@@ -86,8 +87,8 @@ def fit_judges(train, levels, settings: ProbeSettings, seed: int) -> tuple[list[
     if "knn" in settings.probes:
         judges += fit_knn(feat, label, levels, settings, seed)
     if {"linear", "instance", "layers"} & set(settings.probes):
-        chosen["l2"] = choose_strength(train, settings, seed)
-        probe = fit_linear(feat, label, settings.num_classes, chosen["l2"], settings.max_iter, settings.device)
+        chosen["l2"], start = choose_strength(train, settings, seed)
+        probe = fit_linear(feat, label, settings.num_classes, chosen["l2"], settings.max_iter, settings.device, start)
     if "linear" in settings.probes:
         names = {name: f"linear_{name}" for name in ("mIoU", "mAcc", "allAcc")}
         judges.append(LinearJudge(probe, settings.num_classes, names))
@@ -180,15 +181,18 @@ def fit_knn(feat, label, levels, settings: ProbeSettings, seed: int) -> list[KNN
     return judges
 
 
-def choose_strength(train: Sequence[SceneFeatures], settings: ProbeSettings, seed: int) -> float:
-    """The regularisation that held-out train scenes prefer; the middle of the grid when there is one train scene."""
+def choose_strength(train: Sequence[SceneFeatures], settings: ProbeSettings, seed: int):
+    """The regularisation that held-out train scenes prefer and the probe that had it (see choose_l2).
+
+    Of a single scene a slab is held out; when that cannot be either, the middle of the grid and None.
+    """
     labelled = [s for s in train if (s.segment >= 0).any()]
+    if len(labelled) == 1:
+        labelled = [s for s in cut_slabs(labelled[0]) if (s.segment >= 0).any()]
     if len(labelled) < 2:
         l2 = sorted(settings.l2_grid)[len(settings.l2_grid) // 2]
-        logging.getLogger("msm").warning(
-            "fewer than two labelled train scenes to choose on: regularisation set to %g", l2
-        )
-        return l2
+        logging.getLogger("msm").warning("too few labelled points to hold some out: regularisation set to %g", l2)
+        return l2, None
     feat, label, names = [s.feat for s in labelled], [s.segment for s in labelled], [s.name for s in labelled]
     return choose_l2(
         feat, label, settings.num_classes, names, settings.l2_grid, seed, settings.max_iter, settings.device
@@ -219,8 +223,8 @@ def fit_budgets(train, settings: ProbeSettings, seed: int) -> list[LinearJudge]:
     judges = []
     for metric, part in parts.items():
         feat, label = np.concatenate([s.feat for s in part]), np.concatenate([s.segment for s in part])
-        l2 = choose_strength(part, settings, seed)
-        probe = fit_linear(feat, label, settings.num_classes, l2, settings.max_iter, settings.device)
+        l2, start = choose_strength(part, settings, seed)
+        probe = fit_linear(feat, label, settings.num_classes, l2, settings.max_iter, settings.device, start)
         judges.append(LinearJudge(probe, settings.num_classes, {"mIoU": metric}))
     return judges
 

@@ -12,6 +12,8 @@ import torch
 import torch.nn.functional as F
 
 LevelSlice = tuple[str, float, slice]
+SPARE = 4  # neighbours kept beyond k, for those that tie with the last
+ROUNDING = 2e-6  # of a cosine in float32
 
 
 def normalise_levels(feat: torch.Tensor, levels: Sequence[LevelSlice] | None = None) -> torch.Tensor:
@@ -35,26 +37,36 @@ def find_neighbours(
     """The k nearest bank rows of every query by cosine: similarity (Q, k) float32, falling, and row (Q, k) int64, on
     the CPU.
 
-    k is cut to the bank's size. ValueError: an empty bank or different widths.
+    Neighbours whose cosines differ by less than rounding does (points of a voxel have the same features) come in the
+    order of rows, whatever the chunks. k is cut to the bank's size. ValueError: an empty bank or different widths.
     """
     query, bank = torch.as_tensor(query), torch.as_tensor(bank)
     if not len(bank) or query.shape[1] != bank.shape[1]:
         raise ValueError(
             f"queries are {tuple(query.shape)} and the bank {tuple(bank.shape)}; the bank needs rows of the same width"
         )
-    k = min(k, len(bank))
-    best = torch.full((len(query), k), -2.0)  # below any cosine
-    row = torch.zeros((len(query), k), dtype=torch.long)
+    keep = min(k + SPARE, len(bank))
+    best = torch.full((len(query), keep), -2.0)  # below any cosine
+    row = torch.zeros((len(query), keep), dtype=torch.long)
+    parts = [normalise_levels(part.to(device), levels) for part in query.split(query_chunk)]
     for start in range(0, len(bank), bank_chunk):
         part = normalise_levels(bank[start : start + bank_chunk].to(device), levels)
-        for low in range(0, len(query), query_chunk):
+        for low, query_part in zip(range(0, len(query), query_chunk), parts, strict=True):
             rows = slice(low, low + query_chunk)
-            similarity = normalise_levels(query[rows].to(device), levels) @ part.T  # (q, b)
-            value, index = similarity.topk(min(k, len(part)), dim=1)
-            value, place = torch.cat([best[rows], value.cpu()], 1).topk(k, dim=1)
+            value, index = (query_part @ part.T).topk(min(keep, len(part)), dim=1)
+            value, place = torch.cat([best[rows], value.cpu()], 1).topk(keep, dim=1)
             best[rows] = value
             row[rows] = torch.cat([row[rows], index.cpu() + start], 1).gather(1, place)
-    return best, row
+    best, row = order_ties(best, row, len(bank))
+    return best[:, :k], row[:, :k]
+
+
+def order_ties(best: torch.Tensor, row: torch.Tensor, count: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Falling similarities (Q, k) and their rows, below `count`, with nearly equal ones in the order of rows."""
+    apart = best[:, :-1] - best[:, 1:] > ROUNDING
+    group = F.pad(apart.long().cumsum(1), (1, 0))
+    order = (group * count + row).argsort(1)
+    return best.gather(1, order), row.gather(1, order)
 
 
 def vote(similarity: torch.Tensor, label: torch.Tensor, num_classes: int, temperature: float = 0.07) -> torch.Tensor:

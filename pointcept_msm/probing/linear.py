@@ -11,9 +11,9 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 
 from pointcept_msm.probing.metrics import check_classes, confusion_matrix, segmentation_scores
+from pointcept_msm.probing.softmax_regression import SoftmaxRegression
 
 L2_GRID = (1.0, 1e-1, 1e-2, 1e-3, 1e-4)
 ROWS_A_BLOCK = 1 << 16
@@ -71,11 +71,12 @@ def fit_linear_path(
     l2_grid: Sequence[float],
     max_iter: int = 300,
     device: str | torch.device = "cpu",
+    start: LinearProbe | None = None,
 ) -> list[LinearProbe]:
     """One probe for each strength of `l2_grid` (given strongest first), each started from the one before.
 
-    Minimises mean cross-entropy + l2 / 2 * |weight|^2 over the rows with a known label; the bias is free. ValueError:
-    no row has a label.
+    Minimises mean cross-entropy + l2 / 2 * |weight|^2 over the rows with a known label; the bias is free. start: where
+    the first begins; the problem is convex, so it changes the time only. ValueError: no row has a label.
     """
     label = np.asarray(label)
     known = np.flatnonzero(label >= 0)
@@ -85,42 +86,34 @@ def fit_linear_path(
     feat = feat if len(known) == len(label) else feat[known]
     scaler = fit_scaler(feat)
     x = standardise(torch.as_tensor(feat).to(device), scaler)
-    y = torch.as_tensor(label[known]).long().to(device)
-    weight, bias = torch.zeros(x.shape[1], num_classes, device=device), torch.zeros(num_classes, device=device)
+    problem = SoftmaxRegression(x, torch.as_tensor(label[known]).long().to(device), num_classes)
+    weight, bias = (t.to(device) for t in start_at(start, scaler, num_classes))
     probes = []
     for l2 in l2_grid:
-        weight, bias = _minimise(x, y, weight, bias, l2, max_iter)
+        weight, bias = problem.minimise(weight, bias, l2, max_iter)
         probes.append(LinearProbe(weight.cpu(), bias.cpu(), scaler))
     return probes
 
 
 def fit_linear(
-    feat: np.ndarray, label: np.ndarray, num_classes: int, l2: float = 1e-4, max_iter: int = 300, device="cpu"
+    feat: np.ndarray,
+    label: np.ndarray,
+    num_classes: int,
+    l2: float = 1e-4,
+    max_iter: int = 300,
+    device="cpu",
+    start: LinearProbe | None = None,
 ) -> LinearProbe:
     """`fit_linear_path` for one strength."""
-    return fit_linear_path(feat, label, num_classes, [l2], max_iter, device)[0]
+    return fit_linear_path(feat, label, num_classes, [l2], max_iter, device, start)[0]
 
 
-def _minimise(x, y, weight, bias, l2, max_iter):
-    weight, bias = weight.clone().requires_grad_(), bias.clone().requires_grad_()
-    solver = torch.optim.LBFGS(
-        [weight, bias],
-        max_iter=max_iter,
-        history_size=20,
-        tolerance_grad=1e-6,
-        tolerance_change=1e-7,
-        line_search_fn="strong_wolfe",
-    )
-
-    def closure():
-        solver.zero_grad()
-        loss = F.cross_entropy(torch.addmm(bias, x, weight), y) + 0.5 * l2 * weight.square().sum()
-        loss.backward()
-        return loss
-
-    with torch.enable_grad():
-        solver.step(closure)
-    return weight.detach(), bias.detach()
+def start_at(probe: LinearProbe | None, scaler: Scaler, num_classes: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Weight and bias on features standardised by `scaler` that predict as `probe` does (None: zeros)."""
+    if probe is None:
+        return torch.zeros(len(scaler.mean), num_classes), torch.zeros(num_classes)
+    raw = probe.weight / probe.scaler.std[:, None]
+    return raw * scaler.std[:, None], probe.bias + (scaler.mean - probe.scaler.mean) @ raw
 
 
 def split_scenes(names: Sequence[str], share: float = 0.25, seed: int = 0) -> tuple[list[int], list[int]]:
@@ -145,11 +138,12 @@ def choose_l2(
     seed: int = 0,
     max_iter: int = 300,
     device: str | torch.device = "cpu",
-) -> float:
-    """The strength with the best mIoU on train scenes held out of the fit; feat and label hold one array a scene."""
+) -> tuple[float, LinearProbe | None]:
+    """The strength with the best mIoU on train scenes held out of the fit, and the probe that had it, from which a fit
+    to all scenes starts well; feat and label hold one array a scene. A grid of one is not tried: (it, None)."""
     l2_grid = sorted(l2_grid, reverse=True)
     if len(l2_grid) == 1:
-        return l2_grid[0]
+        return l2_grid[0], None
     fit, held = split_scenes(names, seed=seed)
     probes = fit_linear_path(
         np.concatenate([feat[i] for i in fit]),
@@ -167,7 +161,8 @@ def choose_l2(
         "linear probe, held-out train mIoU: %s",
         ", ".join(f"l2 {a:g}: {b:.1f}" for a, b in zip(l2_grid, scores, strict=True)),
     )
-    return l2_grid[int(np.nanargmax(scores)) if not np.isnan(scores).all() else 0]
+    best = int(np.nanargmax(scores)) if not np.isnan(scores).all() else 0
+    return l2_grid[best], probes[best]
 
 
 def fit_ridge(feat: np.ndarray, target: np.ndarray, l2: float = 1e-3, scaler: Scaler | None = None) -> LinearProbe:

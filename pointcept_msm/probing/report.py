@@ -1,4 +1,4 @@
-"""What a probe reports: results.json, results.md and the printed table, each row with what a reader needs to know."""
+"""What a probe reports: results.json, results.md and the printed tables, each row with what a reader needs to know."""
 
 import json
 import math
@@ -13,7 +13,7 @@ from rich.table import Table
 from pointcept_msm.atomic_file import replace_file
 from pointcept_msm.embedded.environment import git_revision, package_version
 
-# Order of the metric columns; metrics that are not listed here come after them, by name.
+# Order of the metric columns of the main table; label budgets and levels have tables of their own.
 COLUMNS = (
     "knn_mIoU",
     "knn_balanced_mIoU",
@@ -100,24 +100,64 @@ def main_table(results: dict) -> list[list[str]]:
     return table
 
 
-def detail_table(results: dict) -> list[list[str]]:
-    """Every other metric (budgets, layers): one line a metric, one column a method; empty when there is none."""
-    names = list(dict.fromkeys(n for row in results["rows"] for n in row["metrics"] if n not in COLUMNS))
+def budget_table(results: dict, kind: str) -> list[list[str]]:
+    """Linear probes with few labels, one line a method: kind is "scenes" (share of them) or "points" (a scene)."""
+    prefix = f"linear_{kind}_"
+    names = _names(results, lambda name: name.startswith(prefix))
     if not names:
         return []
-    head = [row["method"] if row["network"] == "-" else f"{row['method']} {row['network']}" for row in results["rows"]]
-    lines = [[n.replace("_", " "), *[_value(row["metrics"].get(n)) for row in results["rows"]]] for n in names]
-    return [["linear mIoU", *head], *lines]
+    budgets = [name.removeprefix(prefix).replace("%", " %") for name in names]
+    title = "linear mIoU, share of scenes" if kind == "scenes" else "linear mIoU, labelled points a scene"
+    names = [*names, *_names(results, lambda name: name == "linear_mIoU")]
+    head = [title, *budgets, *["all"][: len(names) - len(budgets)]]
+    return [head, *[[_title(row), *[_value(row["metrics"].get(n)) for n in names]] for row in results["rows"]]]
+
+
+def layer_table(results: dict) -> list[list[str]]:
+    """Table 11 of the paper: linear probes on each level alone and on all but it, two columns a method."""
+    names = _names(results, lambda name: name.endswith(("_alone", "_without")))
+    levels = list(dict.fromkeys(name.rpartition("_")[0] for name in names))
+    rows = [row for row in results["rows"] if any(name in row["metrics"] for name in names)]
+    head = [f"{_title(row)}, {kind}" for row in rows for kind in ("alone", "all but it")]
+    ends = ("alone", "without")
+    table = [[v, *[_value(r["metrics"].get(f"{v}_{end}")) for r in rows for end in ends]] for v in levels]
+    return [["linear mIoU, level", *head], *table] if table else []
+
+
+def _names(results, wanted):
+    """Metrics of any row that `wanted` takes, in the order they were measured."""
+    return list(dict.fromkeys(name for row in results["rows"] for name in row["metrics"] if wanted(name)))
+
+
+def _title(row):
+    return row["method"] if row["network"] == "-" else f"{row['method']} {row['network']}"
+
+
+def all_tables(results: dict) -> list[list[list[str]]]:
+    """The tables that have content: main, budgets, layers; each a heading and its lines."""
+    budgets = [budget_table(results, kind) for kind in ("scenes", "points")]
+    main = main_table(results)
+    return [table for table in (main, *budgets, layer_table(results)) if table]
 
 
 def markdown_table(results: dict) -> str:
-    """The tables in Markdown, with the meaning of ± and the git revision below them."""
+    """The tables in Markdown, with the meaning of ±, the probes' settings and the git revision below them."""
     parts = []
-    for head, *lines in filter(None, (main_table(results), detail_table(results))):
+    for head, *lines in all_tables(results):
         rows = (head, ["---"] * len(head), *lines)
         parts.append("\n".join("| " + " | ".join(cells) + " |" for cells in rows))
-    parts.append(f"Percent; ± is the standard deviation over seeds. Git revision {results['git_revision']}.\n")
+    parts.append(f"Percent; ± is the standard deviation over seeds. {describe_settings(results['settings'])}")
+    parts.append(f"Git revision {results['git_revision']}.\n")
     return "\n\n".join(parts)
+
+
+def describe_settings(settings: dict) -> str:
+    """One sentence of what decides the figures besides the weights."""
+    words = dict(
+        points_per_scene="points a train scene", test_points="points a test scene", k="k", temperature="temperature"
+    )
+    shown = [f"{words[key]} {settings[key] or 'all'}" for key in words if key in settings]
+    return f"Settings: {', '.join(shown)}." if shown else ""
 
 
 def print_table(results: dict, console: Console | None = None) -> None:
@@ -125,7 +165,7 @@ def print_table(results: dict, console: Console | None = None) -> None:
     console = console or Console()
     if not console.is_terminal:
         console = Console(file=console.file, width=250)
-    for head, *lines in filter(None, (main_table(results), detail_table(results))):
+    for head, *lines in all_tables(results):
         table = Table(caption=f"percent, ± over seeds; git {results['git_revision']}")
         for name in head:
             table.add_column(name)

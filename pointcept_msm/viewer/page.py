@@ -1,8 +1,8 @@
 """A web page of a scene that opens from disk with no network: orbit, colours to switch, similarity to a clicked point.
 
-Own WebGL (page.html beside this file) rather than a library: k3d's snapshots, the closest, answer clicks only through a
-running Python, so the similarity and the switches would be our JavaScript all the same, on top of 2.5 MB of library and
-of Jupyter's widgets as requirements. Legend: N points, K components.
+Own WebGL (page.html beside this file) rather than a library: in a snapshot of k3d, the closest, what a click shows and
+the switches would be our JavaScript all the same, with Jupyter's widgets as requirements. Address fragments:
+`#layer=RGB` shows that layer, `#point=1234` the similarity to that point. Legend: N points, K components.
 """
 
 import base64

@@ -224,16 +224,51 @@ def test_a_run_of_either_host(tmp_path, capsys, small_state, network, ddp):
 @pytest.mark.parametrize(
     "arguments, code, words",
     [
-        (["--source", "spunet", "IN", "OUT.safetensors"], 2, "there are: released, pointcept"),
+        (["--source", "sonata", "IN", "OUT.safetensors"], 2, "there are: released, pointcept, spunet"),
+        (
+            ["--source", "spunet", "--network", "teacher", "THERE", "OUT.safetensors"],
+            1,
+            "no teacher; there is: backbone",
+        ),
         (["--source", "released", "IN", "OUT.safetensors"], 2, "no checkpoint at"),
         (["--source", "released", "IN", "OUT.pth"], 1, "must end in .safetensors"),
         (["--source", "released", "IN"], 2, "OUT"),
     ],
 )
 def test_wrong_calls(tmp_path, capsys, arguments, code, words):
-    places = [str(tmp_path / a) if a.startswith(("IN", "OUT")) else a for a in arguments]
+    write(tmp_path / "THERE", {"weight": torch.ones(1)})
+    places = [str(tmp_path / a) if a.startswith(("IN", "OUT", "THERE")) else a for a in arguments]
     got, error = convert(capsys, *places)
     assert got == code and words in error and error.count("\n") == 1
+
+
+def test_a_runs_config_is_read_and_never_run(tmp_path, capsys, small_state):
+    """config.py beside a stranger's checkpoint: plain values are read, anything else is refused unrun."""
+    marker, out = tmp_path / "marker", tmp_path / "out.safetensors"
+    source = write(tmp_path / "last.pth", {f"student.backbone.{k}": v for k, v in small_state.items()}, prefix="")
+    drop = dict(type="MSMDropInputs", drop_color=0.2)
+    text = f"""grid_size = 4 / 100
+feat_keys = ["color", "normal"]
+model = dict(type="MSM-v1m1", backbone={SMALL!r})
+data = dict(train=dict(type="X", transform=[dict(type="MSMViews", color_augment=[{drop!r}])]))
+"""
+    (tmp_path / "config.py").write_text(text + f"import os\nos.system('touch {marker}')\n")
+    code, error = convert(capsys, "--source", "pointcept", source, out)
+    assert code == 1 and "more than plain values (line 5) and is not run" in error and error.count("\n") == 1
+    assert not marker.exists() and not out.exists()
+    (tmp_path / "config.py").write_text(text)
+    assert convert(capsys, "--source", "pointcept", source, out) == (0, "")
+    extractor = pointcept_msm.load(out)
+    assert extractor.voxel_size == 0.04 and extractor.fill == {"color": 127.5}
+
+
+def test_a_checkpoint_that_says_what_it_is(tmp_path, capsys, small_state):
+    state = {f"teacher.backbone.{k}": v for k, v in small_state.items()}
+    network = {"config": SMALL, "meta": {"grid_size": 0.05, "feat_keys": ["color", "normal"]}}
+    torch.save({"state_dict": state, "msm": {"network": network}}, tmp_path / "x.pth")
+    arguments = ("--source", "pointcept", "--network", "teacher", tmp_path / "x.pth", tmp_path / "x.safetensors")
+    assert convert(capsys, *arguments) == (0, "")
+    assert pointcept_msm.load(tmp_path / "x.safetensors").voxel_size == 0.05
 
 
 def test_a_run_without_its_config(tmp_path, capsys, small_state):

@@ -23,7 +23,7 @@ def test_every_form_of_a_config(tmp_path):
 
 
 def test_the_released_network_needs_no_config(tmp_path):
-    assert choose_config("released", tmp_path / "x.pth") == (released_config(), {})
+    assert choose_config("released", tmp_path / "x.pth", {}, {}) == (released_config(), {})
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ def test_one_process_runs_here():
 
 def test_torchrun_command():
     command = torchrun_command(2, 3, 1, "tcp://first:123", ["train.py", "--options", "a=1"])
-    assert command[1:4] == ["-m", "torch.distributed.run", "--nproc_per_node=2"]
+    assert command[1:4] == ["-m", "pointcept_msm.embedded.torchrun", "--nproc_per_node=2"]
     assert command[4:] == [
         "--nnodes=3", "--node_rank=1", "--master_addr=first", "--master_port=123", "train.py", "--options", "a=1"
     ]  # fmt: skip

@@ -151,3 +151,13 @@ def test_wrong_arguments_are_refused(change, words):
 def test_wrong_channels_are_refused(network):
     with pytest.raises(ValueError, match=r"6 input channels.*\(300, 3\)"):
         network(random_scene(channels=3))
+
+
+@pytest.mark.parametrize("gamma", [0.1, 1.0])
+def test_residual_gamma_is_the_start_of_every_block_and_of_no_skip_connection(gamma):
+    network = MSMHUNet(**TINY, residual_gamma=gamma)
+    starts = {n: p for n, p in network.named_parameters() if n.endswith("gamma")}
+    blocks = {n: p for n, p in starts.items() if not n.startswith("skip.")}
+    assert blocks and len(blocks) < len(starts)
+    assert all((p == gamma).all() for p in blocks.values())
+    assert all((p == 1).all() for n, p in starts.items() if n not in blocks)

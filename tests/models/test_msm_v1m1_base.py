@@ -48,6 +48,7 @@ VARIANTS = [
     dict(mask_strategy="top_down"),
     dict(mask_strategy="unmasked"),
     dict(supervise="visible"),
+    dict(supervise="all"),
     dict(target_view="same"),
     dict(target_norm="layer"),
     dict(target_norm="both"),
@@ -113,10 +114,10 @@ def test_checkpoint_names_fit_the_hosts_keyword_mapping():
 
 
 @torch.no_grad()
-@pytest.mark.parametrize("kind", ["smooth_l1", "cosine"])
-def test_loss_equals_a_loop_over_voxels(kind, batch):
+@pytest.mark.parametrize("kind, supervise", [("smooth_l1", "masked"), ("cosine", "masked"), ("smooth_l1", "all")])
+def test_loss_equals_a_loop_over_voxels(kind, supervise, batch):
     """Steps 3 to 8 of docs/method.md, by dictionaries: masks, both directions, correspondence, means."""
-    model = make_model(STILL, loss=dict(type="MSMLoss", kind=kind), predictor="linear")
+    model = make_model(STILL, loss=dict(type="MSMLoss", kind=kind), predictor="linear", supervise=supervise)
     model.teacher["backbone"].requires_grad_(False)
     for parameter in model.teacher.parameters():
         parameter += 0.1 * torch.randn_like(parameter)
@@ -154,7 +155,7 @@ def loop_loss(model, batch, masked, level, kind):
             members.setdefault(voxel, []).append(i)
     per_view = {}
     for voxel, rows in members.items():
-        if not all(masked[cells[i]] for i in rows):
+        if model.supervise == "masked" and not all(masked[cells[i]] for i in rows):
             continue  # one visible child makes the voxel visible
         centre = (torch.tensor(voxel[1:]) + 0.5) * 2**level
         rows = [i for i in rows if batch["match"][i] >= 0]
@@ -195,7 +196,7 @@ def distance(prediction, target, kind):
     "change, words",
     [
         (dict(mask_strategy="sideways"), "bottom_up, top_down, unmasked"),
-        (dict(supervise="all"), "masked, visible"),
+        (dict(supervise="none"), "masked, visible, all"),
         (dict(target_view="third"), "other, same"),
         (dict(predictor="deep"), "mlp, linear, none"),
         (dict(loss_levels=(0, 5)), "0 is the finest"),

@@ -66,10 +66,17 @@ def test_hyper_parameters_never_see_the_test_scenes(monkeypatch):
     assert len(fitted) == 1 and fitted[0][1]["l2"]
 
 
-def test_one_train_scene(caplog):
+def test_of_one_train_scene_a_slab_is_held_out(caplog):
+    """The strength is chosen, also when a label budget leaves a single scene; without labels to spare it is not."""
+    settings = ProbeSettings(4, probes=("linear",), l2_grid=(1e3, 1e-2, 1e-3))
     with caplog.at_level("WARNING", logger="msm"):
-        evaluate_probes(make_scenes(1, 0), make_scenes(1, 1), LEVELS, ProbeSettings(4))
-    assert "regularisation set to 0.01" in caplog.text
+        metrics, chosen, _ = evaluate_probes(make_scenes(1, 0), make_scenes(1, 1), LEVELS, settings)
+    assert chosen["l2"] < 1 and metrics["linear_mIoU"] > 95 and not caplog.text
+    (scene,) = make_scenes(1, 0)
+    few = scene._replace(segment=np.where(np.arange(80) < 1, scene.segment, -1))
+    with caplog.at_level("WARNING", logger="msm"):
+        assert evaluate_probes([few], make_scenes(1, 1), LEVELS, settings)[1]["l2"] == 1e-2
+    assert "too few labelled points" in caplog.text
 
 
 def test_settings_are_checked():

@@ -91,10 +91,10 @@ def test_regularisation_is_chosen_on_held_out_scenes():
         )
     feat, label = zip(*scenes, strict=True)
     names = [f"s{i}" for i in range(8)]
-    chosen = choose_l2(feat, label, 2, names, l2_grid=(1e-6, 1.0))
-    assert chosen == 1.0
+    chosen, probe = choose_l2(feat, label, 2, names, l2_grid=(1e-6, 1.0))
+    assert chosen == 1.0 and probe.weight.shape == (62, 2)
     order = rng.permutation(8)  # the order of scenes does not matter
-    again = choose_l2(
+    again, _ = choose_l2(
         [feat[i] for i in order], [label[i] for i in order], 2, [names[i] for i in order], l2_grid=(1e-6, 1.0)
     )
     assert again == chosen

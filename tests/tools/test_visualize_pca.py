@@ -6,7 +6,9 @@ from plyfile import PlyData
 
 from pointcept_msm.extractor import load
 from pointcept_msm.pca import color_features, load_bases
+from tests.probe_toy import make_weights
 from tests.tools.scene_tools import call, make_scene, write_scenes, write_weights
+from tests.viewer.test_page import unpack
 
 image = pytest.importorskip("PIL.Image")
 
@@ -49,6 +51,33 @@ def test_a_level_of_a_bare_scene(tmp_path, capsys):
     bases, _ = load_bases(tmp_path / "out/basis.npz")
     page = (tmp_path / "out/bare.html").read_text()
     assert [*bases] == ["all", "level0", "level1"] and '"shown": 2' in page and '"RGB"' not in page
+
+
+def test_predictions_are_a_layer(tmp_path, capsys):
+    """Class numbers by the scene's name, as either file name; a wrong one leaves its scene out and says so."""
+    scenes, weights, folder = write_scenes(tmp_path), write_weights(tmp_path), tmp_path / "predicted"
+    folder.mkdir()
+    np.save(folder / "room_a.npy", make_scene(0)["segment"])
+    np.save(folder / "room_b_pred.npy", np.zeros(7, dtype=np.int64))
+    arguments = ("--weights", weights, "--out", tmp_path / "out", "--predictions", folder, "--fill-color", "127.5")
+    code, _, errors = call(capsys, "visualize_pca", *scenes[:3], *arguments)
+    assert code == 1 and "room_b_pred.npy holds int64 of shape (7,)" in errors[-1]
+    assert not (tmp_path / "out/room_b.html").exists()
+    page, bare = (unpack((tmp_path / f"out/{name}.html").read_text()) for name in ("room_a", "bare"))
+    assert page[0]["layers"][-2:] == ["segment", "prediction"] and "prediction" not in bare[0]["layers"]
+    np.testing.assert_array_equal(page[3][-1], page[3][-2])  # the same class, the same colour
+
+
+def test_a_picture_never_has_the_networks_fill_for_normals(tmp_path, capsys):
+    """A network that was trained to do without normals gets zeros; the picture is drawn with estimated ones."""
+    scenes = write_scenes(tmp_path)
+    make_weights(tmp_path, ("teacher",), dict(grid_size=0.1, fill=dict(color=127.5, normal=0.0)))
+    arguments = ("--weights", tmp_path / "teacher.safetensors", "--out", tmp_path / "out")
+    code, _, errors = call(capsys, "visualize_pca", scenes[2], *arguments)
+    assert code == 0 and "bare: no normal in the file, 0 everywhere" in errors
+    assert np.abs(unpack((tmp_path / "out/bare.html").read_text())[2]).max() > 60
+    code, _, errors = call(capsys, "visualize_pca", scenes[2], *arguments, "--estimate-normals")
+    assert code == 0 and any("no normal in the file, estimated" in line for line in errors)
 
 
 def test_wrong_calls(tmp_path, capsys):

@@ -1,19 +1,14 @@
-"""The web page: what is packed into it, its size, its independence, and, where there is a browser, a click."""
+"""The web page: what is packed into it, its size, its independence. What it does in a browser: test_in_browser.py."""
 
 import base64
 import gzip
-import html
 import json
 import re
-import shutil
-import subprocess
 
 import numpy as np
 import pytest
 
 from pointcept_msm.viewer.page import build_page, median_spacing, order_points
-
-BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 
 
 def make_scene(points=600, width=5, seed=0):
@@ -86,58 +81,3 @@ def test_spacing_and_order():
     shuffled = np.random.default_rng(0).permutation(grid)
     steps = np.linalg.norm(np.diff(shuffled[order_points(shuffled, 0.05)], axis=0), axis=1)
     assert np.median(steps) < 0.11 and np.median(np.linalg.norm(np.diff(shuffled, axis=0), axis=1)) > 0.3
-
-
-CLICK = """<script>
-const wait = setInterval(() => {
-  if (document.body.dataset.error) done({ error: document.body.dataset.error });
-  if (document.body.dataset.ready !== "yes") return;
-  const canvas = document.getElementById("canvas"), before = pixels();
-  const [x, y] = viewer.locate(POINT);
-  const where = { clientX: x, clientY: y, pointerId: 1, button: 0 };
-  const event = (kind) => canvas.dispatchEvent(new PointerEvent(kind, where));
-  event("pointerdown"); event("pointerup");
-  const { picked, layer, similarity } = viewer.state(), buttons = [...document.getElementById("layers").children];
-  const shown = buttons.map((b) => b.getAttribute("aria-pressed"));
-  const status = document.getElementById("status").textContent;
-  const finish = () => done({ picked, layer, shown, similarity: [...similarity], status, before, after: pixels() });
-  requestAnimationFrame(() => requestAnimationFrame(finish));
-}, 50);
-function pixels() {  // mean colour of the middle of the canvas
-  const gl = document.getElementById("canvas").getContext("webgl2"), w = 40, all = new Uint8Array(w * w * 4);
-  gl.readPixels(gl.drawingBufferWidth / 2 - 20, gl.drawingBufferHeight / 2 - 20, w, w, gl.RGBA, gl.UNSIGNED_BYTE, all);
-  return [0, 1, 2].map((c) => all.filter((_, i) => i % 4 === c).reduce((a, b) => a + b, 0) / (w * w));
-}
-function done(result) {
-  clearInterval(wait);
-  const out = document.createElement("pre");
-  out.id = "result"; out.textContent = JSON.stringify(result);
-  document.body.append(out);
-}
-</script></body>"""
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(BROWSER is None, reason="no Chromium on this machine")
-def test_a_click_in_a_real_browser(tmp_path):
-    """Opened from disk: the page draws, a click picks the point under it and shows its cosines."""
-    coord, normal, layers, embedding = make_scene()
-    page = build_page("floor", coord, normal, layers, embedding)
-    point = 300
-    path = tmp_path / "page.html"
-    path.write_text(page.replace("</body>", CLICK.replace("POINT", str(point))), encoding="utf-8")
-    flags = ["--headless=new", "--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"]
-    flags += ["--host-resolver-rules=MAP * ~NOTFOUND", f"--user-data-dir={tmp_path}/profile", "--window-size=900,700"]
-    command = [BROWSER, *flags, "--virtual-time-budget=20000", "--dump-dom", path.as_uri()]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
-    found = re.search(r'<pre id="result">(.*?)</pre>', done.stdout, re.DOTALL)
-    assert found, (done.stdout[-500:], done.stderr[-1500:])
-    result = json.loads(html.unescape(found[1]))
-    assert "error" not in result, result
-    unit = embedding[order_points(coord)]
-    unit /= np.linalg.norm(unit, axis=1, keepdims=True)
-    np.testing.assert_allclose(result["similarity"], unit @ unit[result["picked"]], atol=0.02)
-    assert result["picked"] == point
-    assert result["layer"] == 2 and result["shown"] == ["false", "false", "true"]
-    assert "cosine similarity" in result["status"]
-    assert max(result["before"]) > 30 and result["before"] != result["after"]

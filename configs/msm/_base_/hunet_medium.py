@@ -15,4 +15,5 @@ backbone = dict(
     window_size=512,
     attn_drop=0.1,
     drop_path=0.1,
+    residual_gamma=1.0,  # as in hunet_small
 )

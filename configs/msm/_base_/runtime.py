@@ -7,6 +7,7 @@ resume = False
 evaluate = False
 test_only = False
 seed = 0
+licence = None  # of the exported weights; None: that of the run's author and data
 save_path = "exp/msm/default"
 num_worker = 16  # of all GPUs together
 batch_size = 12  # scenes of all GPUs together

@@ -4,8 +4,7 @@ Unlike Pointcept's it says what did not match, refuses a file of which nothing m
 """
 
 import logging
-import pickle
-import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -15,33 +14,56 @@ from pointcept_msm.embedded import comm
 from pointcept_msm.embedded.hooks.base import HookBase
 from pointcept_msm.embedded.registry import HOOKS
 from pointcept_msm.embedded.training_state import check_same_run
+from pointcept_msm.file_claims import check_torch_file, require_regular
 
 SHOWN = 8  # names listed in a log line
+RESUME_KEYS = ("state_dict", "optimizer", "scheduler", "scaler", "epoch", "best_metric_value")
 
 
 def load_pth(path):
-    """Read a .pth checkpoint on the CPU, tensors and plain values only; ValueError when it is torn or holds more."""
+    """Read a .pth checkpoint on the CPU, tensors and plain values only; ValueError when it is torn or holds more.
+
+    Checksums are compared first: torch would take flipped bits for weights.
+    """
+    require_regular(path)
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, zipfile.BadZipFile, OSError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        check_torch_file(path)
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # a damaged pickle can fail in any way
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ValueError(
             f"{path} is damaged, or holds more than tensors and plain values ({reason}): give another file, "
             "or make a clean copy with tools/convert_checkpoint.py."
         ) from error
+    if not isinstance(content, Mapping):
+        raise ValueError(f"{path} holds a {type(content).__name__}, no dictionary of tensors: give a checkpoint.")
+    return content
 
 
-def load_last_pth(path):
-    """`load_pth`, falling back to the checkpoint before (`<stem>.prev.pth`) when the last one is missing or torn."""
+def read_last_pth(path):
+    """(checkpoint, the file it came from): `load_pth`, or the one before (`<stem>.prev.pth`) when that is torn."""
     path = Path(path)
     previous = path.with_suffix(".prev.pth")
     try:
-        return load_pth(path)
-    except ValueError as error:
+        return load_pth(path), path
+    except (ValueError, OSError) as error:
         if not previous.is_file():
             raise
         logging.getLogger("msm").warning(f"{error} Going on with the checkpoint before it, {previous.name}.")
-        return load_pth(previous)
+        return load_pth(previous), previous
+
+
+def load_last_pth(path):
+    """The checkpoint of `read_last_pth`."""
+    return read_last_pth(path)[0]
+
+
+def read_state_dict(checkpoint, path):
+    """The tensors of a checkpoint by name, without DDP's prefix; ValueError when it has none."""
+    state = checkpoint.get("state_dict", checkpoint)
+    if not isinstance(state, Mapping) or not state or not all(isinstance(key, str) for key in state):
+        raise ValueError(f"{path} has no state_dict with tensors by name: give a checkpoint of a training run.")
+    return {key.removeprefix("module."): value for key, value in state.items()}
 
 
 def rename_keys(state_dict, keywords="", replacement=None):
@@ -57,6 +79,15 @@ def rename_keys(state_dict, keywords="", replacement=None):
     return renamed
 
 
+def find_broken(state_dict):
+    """Sorted names of what is no tensor, or has values that are not finite."""
+    return sorted(
+        key
+        for key, value in state_dict.items()
+        if not isinstance(value, torch.Tensor) or (value.is_floating_point() and not bool(value.isfinite().all()))
+    )
+
+
 def load_weights(model, state_dict, strict=False):
     """Load into a plain or DDP-wrapped model and log the matched share, missing and unexpected names.
 
@@ -64,6 +95,11 @@ def load_weights(model, state_dict, strict=False):
     """
     model = getattr(model, "module", model)
     own = model.state_dict()
+    broken = find_broken(state_dict)
+    if broken:
+        raise ValueError(
+            f"the checkpoint holds NaN, infinity or no numbers in {_shorten(broken, 2)}: give another one."
+        )
     matched = own.keys() & state_dict.keys()
     missing, unexpected = sorted(own.keys() - matched), sorted(state_dict.keys() - matched)
     logger = logging.getLogger("msm")
@@ -112,7 +148,8 @@ class CheckpointLoader(HookBase):
             raise FileNotFoundError(f"no checkpoint at {weight}: give an existing file as weight (-w), or none.")
         self.trainer.logger.info(f"Loading weight at: {weight}")
         if self.trainer.cfg.resume:
-            self.resume(load_last_pth(weight))
+            checkpoint, self.trainer.resumed_from = read_last_pth(weight)
+            self.resume(checkpoint)
         else:
             self.load(weight)
 
@@ -120,16 +157,27 @@ class CheckpointLoader(HookBase):
         if Path(weight).suffix == ".safetensors":
             state_dict = load_checkpoint(weight)[0]
         else:
-            checkpoint = load_pth(weight)
-            state_dict = checkpoint.get("state_dict", checkpoint)
+            state_dict = read_state_dict(load_pth(weight), weight)
         load_weights(self.trainer.model, rename_keys(state_dict, self.keywords, self.replacement), self.strict)
 
     def resume(self, checkpoint):
         trainer, state = self.trainer, checkpoint.get("msm") or {}
+        lacking = [key for key in RESUME_KEYS if key not in checkpoint]
+        if lacking:
+            raise ValueError(
+                f"{trainer.resumed_from} has no {', '.join(lacking)}, so no run can go on from it: it holds weights, "
+                "which a new run takes with -w."
+            )
         check_same_run(trainer, state)
-        load_weights(trainer.model, rename_keys(checkpoint["state_dict"]), strict=True)
-        trainer.optimizer.load_state_dict(checkpoint["optimizer"])
-        trainer.scheduler.load_state_dict(checkpoint["scheduler"])
+        load_weights(trainer.model, read_state_dict(checkpoint, trainer.resumed_from), strict=True)
+        for name in ("optimizer", "scheduler"):
+            try:
+                getattr(trainer, name).load_state_dict(checkpoint[name])
+            except Exception as error:  # torch trusts a state to be one
+                raise ValueError(
+                    f"cannot resume: the {name} differs from the checkpoint's ({type(error).__name__}: {error}); "
+                    "resume with the same options, or start a new run from its weights with -w."
+                ) from error
         if trainer.scaler is not None and checkpoint["scaler"]:
             trainer.scaler.load_state_dict(checkpoint["scaler"])
         trainer.best_metric_value = checkpoint["best_metric_value"]
@@ -137,6 +185,7 @@ class CheckpointLoader(HookBase):
         per_epoch = len(trainer.train_loader) // trainer.cfg.gradient_accumulation_steps
         trainer.global_step = state.get("step", checkpoint["epoch"] * per_epoch)
         trainer.skipped_steps = state.get("skipped", 0)
+        trainer.skipped_in_row = state.get("skipped_in_row", 0)
         trainer.resume_state = state
         trainer.logger.info(
             f"Resuming at step {trainer.global_step}: epoch {trainer.start_epoch + 1}, iteration {trainer.start_iter} "

@@ -22,9 +22,9 @@ def update_best(trainer):
     return True
 
 
-def save_pth(checkpoint, path):
-    """Write a checkpoint atomically."""
-    with replace_file(path) as file:
+def save_pth(checkpoint, path, before=None):
+    """Write a checkpoint atomically; before: as in `replace_file`."""
+    with replace_file(path, before=before) as file:
         torch.save(checkpoint, file)
 
 

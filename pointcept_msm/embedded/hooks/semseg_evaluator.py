@@ -3,6 +3,7 @@
 import torch
 
 from pointcept_msm.embedded import comm
+from pointcept_msm.embedded.batches import check_batch
 from pointcept_msm.embedded.hooks.base import HookBase
 from pointcept_msm.embedded.registry import HOOKS
 
@@ -39,7 +40,7 @@ class SemSegEvaluator(HookBase):
         loss_sum = torch.zeros(2, device=self.trainer.device)  # sum, count
         model = getattr(self.trainer.model, "module", self.trainer.model)
         model.eval()
-        for batch in self.trainer.val_loader:
+        for batch in map(check_batch, self.trainer.val_loader):
             loss, counts = self.eval_batch(model, batch)
             confusion += counts
             if loss is not None:

@@ -6,11 +6,13 @@ from pathlib import Path
 from torch import nn
 
 from pointcept_msm.checkpoints import save_checkpoint
+from pointcept_msm.datasets.drop_inputs import find_fills
 from pointcept_msm.embedded.environment import git_revision, package_version
 from pointcept_msm.embedded.training_state import to_plain
 from pointcept_msm.engines.hooks.progress import unwrap
 
 NETWORKS = ("student", "teacher")
+LICENCE = "that of the run's author and data"  # unless the config's `licence` says more
 
 
 def count_steps(trainer):
@@ -46,6 +48,7 @@ def describe_run(trainer):
             "method": name_method(cfg.model),
             "grid_size": cfg.get("grid_size"),
             "features": cfg.get("feat_keys"),
+            "fill": find_fills(cfg.data.train),
             "dataset": cfg.data.train.type,
             "steps": count_steps(trainer),
             "epochs": cfg.epoch,
@@ -53,6 +56,7 @@ def describe_run(trainer):
             "seed": cfg.seed,
             "git_revision": git_revision(),
             "version": package_version(),
+            "licence": cfg.get("licence") or LICENCE,
             "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
         }
     )

@@ -13,6 +13,7 @@ from pointcept_msm.embedded import comm
 from pointcept_msm.engines.hooks.export import count_steps
 from pointcept_msm.engines.hooks.progress import unwrap
 from pointcept_msm.host import HOOKS, HookBase, register
+from pointcept_msm.line_file import LineFile
 
 FILE_NAME = "metrics.jsonl"
 FROM_MODEL = ("momentum", "mask_ratio")  # attributes of the model that are written when it has them
@@ -21,11 +22,11 @@ FROM_MODEL = ("momentum", "mask_ratio")  # attributes of the model that are writ
 def keep_until(path, step):
     """Drop the lines of a metrics file that lie beyond `step`, and a torn last one."""
     kept = []
-    for line in Path(path).read_text().splitlines():
+    for line in Path(path).read_text(encoding="utf-8", errors="replace").splitlines():
         try:
             if json.loads(line)["step"] <= step:
                 kept.append(line + "\n")
-        except (json.JSONDecodeError, KeyError):
+        except (json.JSONDecodeError, KeyError, TypeError):
             break
     with replace_file(path, "w") as file:
         file.writelines(kept)
@@ -84,7 +85,7 @@ class MSMMetricsWriter(HookBase):
         self.written = self.step - self.step % self.interval
         if self.trainer.cfg.resume and path.exists():
             keep_until(path, self.step)
-        self.file = open(path, "a" if self.trainer.cfg.resume else "w", buffering=1)  # noqa: SIM115  open for the whole run
+        self.file = LineFile(path, append=bool(self.trainer.cfg.resume))
 
     def start_line(self):
         self.sums, self.iterations, self.scenes, self.start = {}, 0, 0, time.perf_counter()
@@ -122,8 +123,7 @@ class MSMMetricsWriter(HookBase):
             "peak_memory_mib": round(read_peak_memory(), 1),
             "skipped": getattr(self.trainer, "skipped_steps", 0),
         }
-        self.file.write(json.dumps(record) + "\n")
-        self.file.flush()
+        self.file.write(json.dumps(record))
         self.written = step
         self.start_line()
 

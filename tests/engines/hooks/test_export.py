@@ -1,30 +1,38 @@
-"""Which networks a run exports, and what they are called."""
+"""What an exported network says of itself."""
+
+from types import SimpleNamespace
 
 import pytest
+import torch
 
-from pointcept_msm.engines.hooks.export import find_networks, name_method
-from pointcept_msm.host import Config
-from tests.models.test_msm_v1m1_base import BACKBONE, make_model
-from tests.models.test_segmentor_v1m1 import make_model as make_segmentor
-
-
-def test_student_and_teacher_a_trained_backbone_or_nothing():
-    msm = make_model()
-    assert find_networks(msm) == {name: getattr(msm, name)["backbone"] for name in ("student", "teacher")}
-    segmentor = make_segmentor()
-    assert find_networks(segmentor) == {"backbone": segmentor.backbone}
-    assert find_networks(make_segmentor("MSM-Probe-v1m1")) == {}  # frozen: the file it started from is there already
+from pointcept_msm.checkpoints import load_checkpoint
+from pointcept_msm.engines.hooks.export import export_networks
+from pointcept_msm.extractor import load
+from pointcept_msm.host import Config, build_model
+from pointcept_msm.models.msm_v1m1_base import MSM
+from tests.probe_toy import NETWORK
 
 
-@pytest.mark.parametrize(
-    "model, name",
-    [
-        (dict(type="MSM-v1m1"), "MSM"),
-        (dict(type="MSM-Contrastive-v1m1"), "contrastive"),
-        (dict(type="MSM-Segmentor-v1m1", backbone=BACKBONE), "supervised"),
-        (dict(type="MSM-Segmentor-v1m1", weight=None), "supervised"),
-        (dict(type="MSM-Segmentor-v1m1", weight="student.safetensors"), "fine-tuned"),
-    ],
-)
-def test_names_of_methods(model, name):
-    assert name_method(Config(dict(model=model)).model) == name
+def make_trainer(folder, **options):
+    drop = dict(type="MSMDropInputs", drop_color=0.3, drop_normal=0.0)
+    transform = [dict(type="MSMViews", color_augment=[drop])]
+    cfg = dict(save_path=str(folder), grid_size=0.1, feat_keys=("color", "normal"), epoch=2, seed=5, **options)
+    cfg |= dict(model=dict(type="MSM-v1m1", backbone=NETWORK), data=dict(train=dict(type="X", transform=transform)))
+    model = MSM(dict(NETWORK), grid_size=0.1, mask_patch=0.4)
+    logger = SimpleNamespace(info=lambda *a: None)
+    facts = dict(global_step=7, scheduler=SimpleNamespace(last_epoch=7), comm_info={})
+    return SimpleNamespace(cfg=Config(cfg), model=model, logger=logger, **facts)
+
+
+@pytest.mark.parametrize("licence, told", [("MIT", "MIT"), (None, "that of the run's author and data")])
+def test_provenance_and_fills(tmp_path, licence, told):
+    trainer = make_trainer(tmp_path, licence=licence)
+    assert [p.name for p in export_networks(trainer)] == ["student.safetensors", "teacher.safetensors"]
+    state, config, meta = load_checkpoint(tmp_path / "teacher.safetensors")
+    build_model(config).load_state_dict(state)
+    assert all(torch.equal(v, state[k]) for k, v in trainer.model.teacher["backbone"].state_dict().items())
+    expected = dict(
+        method="MSM", network="teacher", steps=7, seed=5, grid_size=0.1, licence=told, fill={"color": 127.5}
+    )
+    assert {key: meta[key] for key in expected} == expected and meta["git_revision"] and meta["version"]
+    assert load(tmp_path).fill == {"color": 127.5}
