@@ -97,4 +97,6 @@ def _pack(coord, normal, layers, embedding, rows):
     raw = b"".join(np.ascontiguousarray(array.T).tobytes() for array in arrays)
     meta = dict(points=len(rows), width=embedding.shape[1], origin=low.tolist(), extent=extent.tolist())
     meta["spacing"] = 2 * median_spacing(coord)
+    near, far = np.quantile(coord - low, (0.002, 0.998), axis=0)  # what to look at first: far outliers do not count
+    meta |= dict(middle=((near + far) / 2).tolist(), reach=max(float(np.linalg.norm(far - near)), 1e-2))
     return meta, gzip.compress(raw, LEVEL, mtime=0)

@@ -74,6 +74,17 @@ def test_a_page_that_would_be_too_large_holds_fewer_points(caplog):
     assert 8000 < meta["points"] < 12000 and meta["note"] == "of 20,000" and "of 20000 points" in caplog.text
 
 
+def test_far_outliers_do_not_move_the_first_view():
+    coord, *rest = make_scene(2000)
+    views = []
+    for far in (0, 50):
+        coord[0] = (far, far, 0)
+        meta = unpack(build_page("x", coord, *rest))[0]
+        views.append(([m + o for m, o in zip(meta["middle"], meta["origin"])], meta["reach"]))
+    np.testing.assert_allclose(views[0][0], views[1][0], atol=0.02)
+    assert views[1][1] == pytest.approx(views[0][1], abs=0.05) and 6.5 < views[0][1] < 7.1
+
+
 def test_spacing_and_order():
     grid = np.stack(np.meshgrid(np.arange(20), np.arange(20), [0.0]), -1).reshape(-1, 3) * 0.05
     assert median_spacing(np.concatenate([grid, grid])) == pytest.approx(0.05)
