@@ -36,6 +36,10 @@ class SemSegEvaluator(HookBase):
     def __init__(self, write_cls_iou=False):
         self.write_cls_iou = write_cls_iou
 
+    def before_train(self):
+        if self.trainer.cfg.evaluate and not self.trainer.cfg.data.get("num_classes"):
+            raise ValueError("SemSegEvaluator does not know the number of classes: set data.num_classes.")
+
     def after_epoch(self):
         if self.trainer.cfg.evaluate and self.trainer.val_loader is not None:
             self.eval()
