@@ -10,6 +10,7 @@ from contextlib import suppress
 USAGE_ERRORS = (KeyError, FileNotFoundError, FileExistsError)
 EXPECTED_ERRORS = (ValueError, TypeError, OSError, ImportError, NotImplementedError, *USAGE_ERRORS)
 
+NO_MEMORY = ("not enough memory", "out of memory", "can't allocate memory")
 UNFORESEEN = "a fault of this program"
 
 
@@ -60,7 +61,7 @@ def is_out_of_memory(error):
     return (
         isinstance(error, MemoryError)
         or type(error).__name__ == "OutOfMemoryError"
-        or (isinstance(error, RuntimeError) and ("not enough memory" in str(error) or "out of memory" in str(error)))
+        or (isinstance(error, RuntimeError) and any(words in str(error) for words in NO_MEMORY))
     )
 
 

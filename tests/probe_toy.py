@@ -22,10 +22,11 @@ NETWORK = dict(
 
 @register(DATASETS, "ProbeToyDataset")
 class ProbeToyDataset:
-    """Scenes of four coloured boxes on a floor: the class is the colour, but for `shuffled` labels."""
+    """Scenes of four coloured boxes on a floor, `spread` metres apart: the class is the colour, but for `shuffled`
+    labels."""
 
-    def __init__(self, split="train", scenes=4, shuffled=False, reverse=False):
-        self.split, self.shuffled = split, shuffled
+    def __init__(self, split="train", scenes=4, shuffled=False, reverse=False, spread=1):
+        self.split, self.shuffled, self.spread = split, shuffled, spread
         self.data_list = list(range(scenes))[:: -1 if reverse else 1]
 
     def __len__(self):
@@ -41,7 +42,8 @@ class ProbeToyDataset:
         rng = np.random.default_rng([self.data_list[index], len(self.split)])
         instance = np.repeat(np.arange(4), 60)
         segment = rng.permutation(np.array([0, 1, 2, 1]))[instance]
-        coord = np.array([[0, 0, 0], [1, 0, 0], [0, 1, 0], [1, 1, 0]])[instance] + rng.uniform(0, 0.4, (240, 3))
+        corner = self.spread * np.array([[0, 0, 0], [1, 0, 0], [0, 1, 0], [1, 1, 0]])
+        coord = corner[instance] + rng.uniform(0, 0.4, (240, 3))
         color = 255 * np.eye(3)[segment] * rng.uniform(0.9, 1, (240, 1))
         scene = dict(coord=coord, color=color, normal=np.tile([0.0, 0, 1], (240, 1)))
         scene = {key: value.astype(np.float32) for key, value in scene.items()}

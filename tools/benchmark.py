@@ -1,103 +1,101 @@
-"""Time sparse convolution on a procedural room: python tools/benchmark.py [--voxel 0.012] [--channels 32 64 128]
+"""Time and memory of the parts that cost, on procedural rooms: python tools/benchmark.py [ITEM ...] [--quick]
 
-The torch back end, forward and backward, beside the machine's matrix product and, where spconv is installed, its CPU
-build (forward only: it cannot run backward on a CPU, and its numbers are wrong with more than one thread; the time is
-compared all the same). One run times all of them in turn, so that ratios hold although the machine's speed drifts.
+Items: sparse_conv, index, sampling, attention, step, views, extraction, knn. Cases of one item and size take turns in
+one run, so that ratios hold although the machine's speed drifts. Prints tables; --json FILE keeps every time.
+--compare ITEM/CASE ITEM/CASE times only these two, turn by turn, and prints their ratio.
 """
 
 import argparse
+import json
 import statistics
 import sys
-import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import torch
 
-from pointcept_msm.command_line import run_command
-from pointcept_msm.datasets.rooms.generate import generate_room
-from pointcept_msm.datasets.voxelise import voxelise
-from pointcept_msm.models.layers.pyramid import build_pyramid
-from pointcept_msm.models.layers.sparse_conv import SubmanifoldConv
+from pointcept_msm.benchmark.items import ITEMS, NETWORKS
+from pointcept_msm.benchmark.measure import measure_cases
+from pointcept_msm.benchmark.report import describe_machine, format_growth, format_rows, growth_table
+from pointcept_msm.benchmark.scenes import build_scene
+from pointcept_msm.command_line import OneSentenceParser, run_command
+
+SIZES = (50_000, 100_000, 300_000, 1_000_000, 3_000_000)
+QUICK_SIZES = (25_000, 50_000)
 
 
-def build_room(voxel, points):
-    """Pyramid of one level of a room."""
-    grid = torch.from_numpy(voxelise(generate_room(0, "train", 0, points)["coord"], voxel, random=False).grid_coord)
-    return build_pyramid(grid, torch.tensor([len(grid)]), 1)[0]
+def parse(argv):
+    parser = OneSentenceParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("items", nargs="*", metavar="ITEM", help=f"of {', '.join(ITEMS)}; all when none is given")
+    parser.add_argument("--sizes", type=int, nargs="+", metavar="V", help=f"voxels of the scenes (default {SIZES})")
+    parser.add_argument("--channels", type=int, nargs="+", default=[32, 64, 128, 256], metavar="C")
+    parser.add_argument("--network", choices=list(NETWORKS), default="small", help="of step and extraction")
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--quick", action="store_true", help=f"sizes {QUICK_SIZES}, three repeats, C up to 128")
+    parser.add_argument("--compare", nargs=2, metavar="ITEM/CASE", help="two cases, turn by turn")
+    parser.add_argument("--json", type=Path, metavar="FILE")
+    args = parser.parse_args(argv)
+    unknown = [item for item in args.items if item not in ITEMS]
+    if unknown:
+        parser.error(f"unknown item {unknown[0]!r}; allowed: {', '.join(ITEMS)}.")
+    if args.repeats < 1 or min(args.sizes or [1]) < 1 or min(args.channels) < 1:
+        parser.error("--repeats, --sizes and --channels take positive numbers.")
+    if args.quick:
+        args.repeats, args.channels = min(args.repeats, 3), [c for c in args.channels if c <= 128]
+    args.sizes = args.sizes or (QUICK_SIZES if args.quick else SIZES)
+    return args
 
 
-def build_cases(pyramid, channels):
-    """{name: function without arguments}: what is timed at one width."""
-    feat = torch.randn(pyramid.count(0), channels)
-    conv = SubmanifoldConv(channels, channels)
-    matrix = torch.randn(channels, channels)
-
-    def backward():
-        conv(feat.requires_grad_(), pyramid, 0).sum().backward()
-
-    cases = {
-        "gemm": lambda: feat @ matrix,
-        "torch": lambda: conv(feat.detach(), pyramid, 0),
-        "torch+backward": backward,
-    }
-    return cases | build_spconv_case(pyramid, conv, feat.detach())
+def build_cases(item, size, args):
+    """Cases of one item on a scene of `size` voxels."""
+    torch.manual_seed(0)
+    return ITEMS[item](build_scene(size), args)
 
 
-def build_spconv_case(pyramid, conv, feat):
-    """The same convolution by spconv, its neighbour table made beforehand as ours is; nothing when not installed."""
-    try:
-        import spconv.pytorch as spconv
-    except ImportError:
-        return {}
-    layer = spconv.SubMConv3d(feat.shape[1], feat.shape[1], 3, bias=False, indice_key="benchmark").train()
-    layer.weight.data.copy_(conv.weight.detach())
-    coord = pyramid.coords[0].int()
-    shape = (coord[:, 1:].max(0).values + 96).tolist()
-    table = layer(spconv.SparseConvTensor(feat, coord, shape, 1)).indice_dict
-
-    def run():
-        x = spconv.SparseConvTensor(feat, coord, shape, 1)
-        x.indice_dict = table
-        return layer(x)
-
-    return {"spconv": run}
+def run_items(args):
+    """Rows of all items and sizes, printed as they come."""
+    rows = []
+    for item in args.items or ITEMS:
+        for size in args.sizes:
+            results = measure_cases(build_cases(item, size, args), args.repeats, args.device)
+            new = [dict(item=item, case=case, size=size, **result) for case, result in results.items()]
+            rows += new
+            print(format_rows(new), flush=True)
+    return rows
 
 
-def time_cases(cases, repeats):
-    """Median seconds of each case; the cases take turns."""
-    seconds = {name: [] for name in cases}
-    for turn in range(repeats + 1):
-        for name, case in cases.items():
-            start = time.perf_counter()
-            with torch.set_grad_enabled("backward" in name):
-                case()
-            if turn:  # the first is a warm-up
-                seconds[name].append(time.perf_counter() - start)
-    return {name: statistics.median(values) for name, values in seconds.items()}
+def compare(args):
+    """The two cases of --compare at every size; the ratio is the median over turns."""
+    rows = []
+    for size in args.sizes:
+        chosen = {}
+        for name in args.compare:
+            item, _, case = name.partition("/")
+            cases = build_cases(item, size, args) if item in ITEMS else {}
+            if case not in cases:
+                allowed = ", ".join(f"{item}/{c}" for c in cases) or f"an item of {', '.join(ITEMS)}"
+                raise ValueError(f"--compare {name}: no such case at {size} voxels; allowed: {allowed}")
+            chosen[name] = cases[case]
+        results = measure_cases(chosen, args.repeats, args.device)
+        rows += [dict(item="compare", case=name, size=size, **result) for name, result in results.items()]
+        first, second = (results[name]["all"] for name in args.compare)
+        ratio = statistics.median(b / a for a, b in zip(first, second, strict=True))
+        print(f"{size:,} voxels: {args.compare[1]} takes {ratio:.2f} times as long as {args.compare[0]}", flush=True)
+    return rows
 
 
 def main(argv):
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--voxel", type=float, default=0.012, help="voxel edge in metres")
-    parser.add_argument("--points", type=int, default=400_000)
-    parser.add_argument("--channels", type=int, nargs="+", default=[32, 64, 128])
-    parser.add_argument("--repeats", type=int, default=5)
-    args = parser.parse_args(argv)
-    pyramid = build_room(args.voxel, args.points)
-    start = time.perf_counter()
-    pairs = sum(len(source) for source, _ in pyramid.submanifold_map(0).taps)
-    table = time.perf_counter() - start
-    count, threads = pyramid.count(0), torch.get_num_threads()
-    print(f"{count} voxels, {pairs / count:.1f} neighbours each, table in {table:.2f} s, {threads} threads")
-    for channels in args.channels:
-        seconds = time_cases(build_cases(pyramid, channels), args.repeats)
-        peak = 2 * pyramid.count(0) * channels**2 / seconds["gemm"]
-        share = 2 * pairs * channels**2 / seconds["torch"] / peak
-        row = ", ".join(f"{name} {value * 1e3:.0f} ms" for name, value in seconds.items())
-        ratio = f", spconv / torch {seconds['spconv'] / seconds['torch']:.2f}" if "spconv" in seconds else ""
-        print(f"C = {channels}: {row}; torch at {share:.0%} of the matrix product's rate{ratio}")
+    args = parse(argv)
+    machine = describe_machine(args.device)
+    print(", ".join(f"{key} {value}" for key, value in machine.items()))
+    rows = compare(args) if args.compare else run_items(args)
+    growth = growth_table(rows)
+    print(format_growth(growth))
+    if args.json:
+        args.json.parent.mkdir(parents=True, exist_ok=True)
+        args.json.write_text(json.dumps(dict(machine=machine, rows=rows, growth=growth), indent=1))
 
 
 if __name__ == "__main__":

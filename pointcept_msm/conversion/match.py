@@ -66,10 +66,9 @@ def match_state(
     strangers: Iterable[str] = (),
     ignore: Iterable[str] = (),
     path="the file",
-    step: str | None = None,
 ) -> Match:
     """Account for every name, shape and value. strangers: further names in the file, unknown too. ignore: patterns
-    (`head.*`) of unknown or missing names to accept. step: what the error says to do (default: for the converter).
+    (`head.*`) of unknown or missing names to accept.
 
     ValueError lists what is unknown, missing, of another shape or not finite.
     """
@@ -91,8 +90,8 @@ def match_state(
     }
     faults = [f"{len(found)} {kind}: {list_names(found)}" for kind, found in refused.items() if found]
     if faults:
-        accept = ", or accept unknown and missing ones with --ignore PATTERN" if not (wrong or bad) else ""
-        step = step or "give the --network-config it was trained with" + accept
+        step = "give the --network-config it was trained with"
+        step += ", or accept unknown and missing ones with --ignore PATTERN" if not (wrong or bad) else ""
         raise ValueError(f"{path} does not fit the network ({len(expected)} tensors): {'; '.join(faults)}; {step}")
     return Match(shared, unknown, missing)
 

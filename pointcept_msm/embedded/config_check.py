@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 
 LOGGER = logging.getLogger("msm")
+MOST_WORKERS = 1024  # more processes than any machine feeds; a slip of the keyboard would start them all
 MISSPELT = 0.8  # how alike two names must be for one to be taken for a slip of the other
 
 
@@ -19,6 +20,15 @@ def _whole(least):
 
 def _or_none(rule):
     return lambda value: value is None or rule[0](value), f"{rule[1]}, or None"
+
+
+def _fits_workers(value):
+    return value is None or (_is_whole(value, 0) and value <= MOST_WORKERS)
+
+
+def _to_int(value):
+    """The value itself if it is a whole number, otherwise one outside every range."""
+    return value if isinstance(value, int) and not isinstance(value, bool) else -(10**9)
 
 
 def _is_typed(value):
@@ -50,7 +60,7 @@ RULES = {
     "max_steps": _or_none(_whole(1)),
     "max_skipped": _whole(0),
     "log_every": _whole(1),
-    "num_worker": _or_none(_whole(0)),
+    "num_worker": (_fits_workers, f"a whole number from 0 to {MOST_WORKERS}, or None"),
     "seed": _or_none(_whole(0)),
     "clip_grad": _or_none(POSITIVE),
     "mix_prob": (lambda value: is_number(value) and 0 <= value <= 1, "a number from 0 to 1"),
@@ -69,6 +79,18 @@ RULES = {
     "data": SECTION,
     "param_dicts": _or_none((lambda value: _is_list(value) and all(map(SECTION[0], value)), "a list of dictionaries")),
 }
+# Inside `data`, where a config has them.
+DATA_RULES = {
+    "train": _or_none(TYPED),
+    "val": _or_none(TYPED),
+    "test": _or_none(TYPED),
+    "num_classes": (lambda value: value is None or 1 <= _to_int(value) <= 65_536, "a whole number from 1 to 65,536"),
+    "ignore_index": (lambda value: abs(_to_int(value)) <= 65_536, "a whole number such as -1"),
+    "names": _or_none(
+        (lambda value: _is_list(value) and all(isinstance(name, str) for name in value), "a list of texts")
+    ),
+}
+MOST_RATE = 1e6
 TRAINING = ("model", "optimizer", "scheduler", "data.train")
 # Names that configs of this package and of Pointcept use beside those of RULES.
 FURTHER = {
@@ -84,6 +106,9 @@ def check_values(cfg) -> None:
     for key, rule in RULES.items():
         if key in cfg:
             _check(key, cfg[key], rule)
+    for key, rule in DATA_RULES.items():
+        if key in (cfg.get("data") or {}):
+            _check(f"data.{key}", cfg.data[key], rule)
     for section in ("optimizer", "scheduler"):
         _check_rates(section, cfg.get(section))
     for index, entry in enumerate(cfg.get("param_dicts") or ()):
@@ -114,8 +139,8 @@ def _check_rates(section, entry):
     for key in RATES if isinstance(entry, Mapping) else ():
         value = entry.get(key)
         numbers = value if _is_list(value) else [] if value is None else [value]
-        if not all(is_number(number) and number >= 0 for number in numbers):
-            raise ValueError(f"{section}.{key} is {value!r}: give a number of at least 0.")
+        if not all(is_number(number) and 0 <= number <= MOST_RATE for number in numbers):
+            raise ValueError(f"{section}.{key} is {value!r}: give a number from 0 to {MOST_RATE:g}.")
 
 
 def find_slips(keys):

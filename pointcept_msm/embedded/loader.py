@@ -4,6 +4,7 @@ Neither the number of workers nor an interruption changes them: the sampler orde
 every item is drawn with python, numpy and torch seeded from (seed, epoch, index).
 """
 
+import os
 import random
 import signal
 import traceback
@@ -127,12 +128,12 @@ def seeded(*numbers):
         torch.set_rng_state(states[2])
 
 
-def start_worker(worker_id):
+def start_worker(worker_id, parent=None):
     """A worker leaves signals meant for the whole run to the main process, and ends when that one is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: signal.signal(signal.SIGTERM, signal.SIG_DFL))  # a second one counts
-    die_with_parent(signal.SIGKILL)
+    die_with_parent(signal.SIGKILL, parent)
     torch.set_num_threads(1)
 
 
@@ -185,6 +186,6 @@ def _worker_arguments(cfg):
     return dict(
         num_workers=cfg.num_worker_per_gpu,
         pin_memory=torch.cuda.is_available(),
-        worker_init_fn=start_worker,
+        worker_init_fn=partial(start_worker, parent=os.getpid()),
         generator=torch.Generator().manual_seed(cfg.seed),
     )

@@ -94,6 +94,34 @@ def _waiting_gradients(trainer):
     return {name: p.grad for name, p in trainer.model.named_parameters() if p.grad is not None}
 
 
+def check_position(trainer, checkpoint):
+    """ValueError when the numbers that say where a checkpoint stands are no place in this run."""
+    state = checkpoint.get("msm")
+    if state is not None and not isinstance(state, Mapping):
+        raise ValueError(f"cannot resume: the checkpoint's msm is {type(state).__name__}: give another checkpoint.")
+    state = state or {}
+    limits = {
+        "epoch": (checkpoint.get("epoch"), trainer.max_epoch),
+        "iter": (state.get("iter", 0), len(trainer.train_loader)),
+        "step": (state.get("step", 0), trainer.total_steps),
+        "skipped": (state.get("skipped", 0), float("inf")),
+        "skipped_in_row": (state.get("skipped_in_row", 0), float("inf")),
+        "waiting": (state.get("waiting", 0), trainer.cfg.gradient_accumulation_steps - 1),
+    }
+    for name, (value, most) in limits.items():
+        if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= most:
+            raise ValueError(
+                f"cannot resume: the checkpoint's {name} is {value!r}, this run has 0 to {most}; resume with the same "
+                "options and data, or start a new run from its weights with -w."
+            )
+    best = checkpoint.get("best_metric_value")
+    if not isinstance(best, (int, float)) or best != best:
+        raise ValueError(
+            f"cannot resume: the checkpoint's best_metric_value is {checkpoint.get('best_metric_value')!r}, no number: "
+            "give another checkpoint."
+        )
+
+
 def check_same_run(trainer, state):
     """Refuse to resume a run whose length, order or batch was changed: it would go on as something else, unsaid."""
     here = {

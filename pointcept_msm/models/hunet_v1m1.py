@@ -90,13 +90,13 @@ class MSMHUNet(nn.Module):
         feat = input_dict["feat"]
         self.check_feat(feat)
         pyramid, order = build_pyramid(input_dict["grid_coord"], input_dict["offset"], self.num_levels)
-        feats = self.decode(self.entries(self.encode(feat[order], pyramid)), pyramid)
+        feats = self.decode(self.entries(self.encode(feat.index_select(0, order), pyramid)), pyramid)
         inverse = torch.empty_like(order)
         inverse[order] = torch.arange(len(order), device=order.device)
         if self.output == "finest":
-            return feats[0][inverse]
+            return feats[0].index_select(0, inverse)
         coords = [coord.int() for coord in pyramid.coords]
-        feats[0], coords[0] = feats[0][inverse], coords[0][inverse]
+        feats[0], coords[0] = (x[0].index_select(0, inverse) for x in (feats, coords))
         levels = [Level(coord, feat, 2**i) for i, (coord, feat) in enumerate(zip(coords, feats, strict=True))]
         if self.output == "levels":
             return levels

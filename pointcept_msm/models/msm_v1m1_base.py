@@ -87,7 +87,7 @@ class MSM(nn.Module):
         network = self.student["backbone"]
         network.check_feat(batch["feat"])
         pyramid, order = build_pyramid(batch["grid_coord"], batch["offset"], network.num_levels)
-        feat = batch["feat"][order]
+        feat = batch["feat"].index_select(0, order)
         targets = self._teacher_targets(feat, pyramid)
         in_crop = batch["student"][order]
         crop, _ = pyramid.subset(in_crop)
@@ -138,8 +138,10 @@ class MSM(nn.Module):
         masked = result.masked[level]
         supervised = masked if self.supervise == "masked" else torch.ones_like(masked)
         chosen = (supervised & (row >= 0)).nonzero().flatten()
-        prediction = self.student["predictor"][str(level)](result.feats[level][chosen])
-        loss = self.loss(prediction, target[row[chosen]], student.batch(level)[chosen], student.num_scenes)
+        prediction = self.student["predictor"][str(level)](result.feats[level].index_select(0, chosen))
+        loss = self.loss(
+            prediction, target.index_select(0, row[chosen]), student.batch(level)[chosen], student.num_scenes
+        )
         return loss, len(chosen) / supervised.sum().clamp(min=1)
 
     @torch.no_grad()

@@ -111,7 +111,7 @@ def test_inputs_must_be_known(tmp_path, capsys):
 def test_outside_pointcept_loading_says_where_it_runs(tmp_path, capsys):
     out = tmp_path / "out.safetensors"
     convert(capsys, "--source", "spunet", write(tmp_path / "x.pth", make_state()), out)
-    with pytest.raises(ValueError, match=r"names a network that cannot be built here .*SpUNet") as caught:
+    with pytest.raises(ValueError, match="needs the Pointcept host: set POINTCEPT_ROOT") as caught:
         load(out)
     assert "\n" not in str(caught.value)
 
@@ -134,3 +134,41 @@ def test_the_tensors_are_those_of_pointcepts_network(run_in_pointcept):
     )
     real = json.loads(run_in_pointcept("-c", code).splitlines()[-1])
     assert real == {k: [list(v.shape), str(v.dtype)] for k, v in spunet_tensors(**SMALL).items()}
+
+
+@pytest.mark.pointcept
+def test_a_converted_network_gives_pointcepts_own_features(run_in_pointcept, tmp_path):
+    """Pointcept's SpUNet with a head, saved as its trainer does, against the extractor of the converted file."""
+    code = f"""
+import numpy as np, torch, pointcept_msm
+from pointcept_msm.conversion.convert import convert_checkpoint
+from pointcept_msm.datasets.voxelise import voxelise
+from pointcept_msm.extractor import centre_coord
+from pointcept_msm.host import build_model
+
+torch.set_num_threads(1)
+torch.manual_seed(0)
+config = dict(type="SpUNet-v1m1", **{SMALL!r})
+network = build_model(dict(config, num_classes=5))
+for module in network.modules():
+    if isinstance(module, torch.nn.BatchNorm1d):
+        module.running_mean.uniform_(-0.1, 0.1), module.running_var.uniform_(0.5, 1.5)
+state = network.state_dict()
+torch.save(dict(state_dict={{"module.backbone." + k: v for k, v in state.items()}}), {str(tmp_path / "x.pth")!r})
+convert_checkpoint({str(tmp_path / "x.pth")!r}, {str(tmp_path / "x.safetensors")!r}, "spunet", meta=dict(grid_size=0.1))
+extractor = pointcept_msm.load({str(tmp_path / "x.safetensors")!r})
+
+rng = np.random.default_rng(0)
+scene = dict(coord=rng.uniform(0, 2, (3000, 3)).astype("f4"), color=rng.uniform(0, 255, (3000, 3)).astype("f4"))
+scene["normal"] = rng.uniform(-1, 1, (3000, 3)).astype("f4")
+voxels = voxelise(centre_coord(scene["coord"]), 0.1, random=False)
+feat = np.c_[scene["color"] / 255, scene["normal"]][voxels.point].astype("f4")
+plain = build_model(dict(config, num_classes=0)).eval()
+plain.load_state_dict({{k: v for k, v in state.items() if not k.startswith("final")}})
+batch = dict(grid_coord=torch.tensor(voxels.grid_coord), feat=torch.tensor(feat), offset=torch.tensor([len(feat)]))
+with torch.no_grad():
+    expected = plain(batch).numpy()[voxels.voxel]
+finest = extractor.extract(scene, "nearest")[:, extractor.levels[0][2]]
+print(float(np.abs(finest - expected).max() / np.abs(expected).max()))
+"""
+    assert float(run_in_pointcept("-c", code).splitlines()[-1]) < 1e-5

@@ -8,9 +8,11 @@ import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
 
+from pointcept_msm import extractor
 from pointcept_msm.engines.probe_networks import load_networks
 from pointcept_msm.engines.tester import MSMProbeTester, build_options
 from pointcept_msm.host import Config
+from pointcept_msm.tiles import build_tiles
 from tests.probe_toy import NETWORK, make_weights
 
 
@@ -51,7 +53,8 @@ def test_full_run(tmp_path, capsys):
         "level1_alone",
     ):
         assert len(student["metrics"][metric]["values"]) == 2
-    assert rows["raw input", "-"]["metrics"]["linear_mIoU"]["mean"] > 99  # colour tells the class
+    for metric in ("linear_mIoU", "knn_mIoU", "knn1_mIoU", "knn_balanced_mIoU"):  # colour tells the class
+        assert rows["raw input", "-"]["metrics"][metric]["mean"] == 100
     assert student["metrics"]["linear_mIoU"]["mean"] > 90
     saved = json.loads((tmp_path / "results.json").read_text())
     assert saved["rows"] == results["rows"] and saved["git_revision"] and saved["settings"]["probes"] == list(probes)
@@ -60,10 +63,12 @@ def test_full_run(tmp_path, capsys):
 
 
 def test_twice_is_the_same_and_scene_order_does_not_matter(tmp_path):
-    first = run(tmp_path, baselines=("random",))
+    shared = dict(baselines=("random",), networks=("student",))
+    first = run(tmp_path, train=dict(shuffled=True), **shared)  # figures that hang on every neighbour
     state = torch.random.get_rng_state()
-    again = run(tmp_path, tmp_path, baselines=("random",), train=dict(reverse=True), test=dict(reverse=True))
-    assert again["rows"] == first["rows"]
+    assert run(tmp_path, tmp_path, train=dict(shuffled=True), **shared)["rows"] == first["rows"]
+    again = run(tmp_path, tmp_path, train=dict(shuffled=True, reverse=True), test=dict(reverse=True), **shared)
+    assert again["rows"] == first["rows"] and first["rows"][0]["metrics"]["knn1_mIoU"]["mean"] < 50
     assert torch.equal(torch.random.get_rng_state(), state)
 
 
@@ -76,8 +81,50 @@ def test_cache_gives_the_same(tmp_path):
 
 
 def test_shuffled_labels_give_chance(tmp_path):
-    results = run(tmp_path, networks=("student",), baselines=(), train=dict(shuffled=True, scenes=12))
-    assert results["rows"][0]["metrics"]["linear_mIoU"]["mean"] < 50
+    """Chance: predicting the commonest class, half of all points, always is right there and nowhere else, 50 / 3."""
+    train = dict(shuffled=True, scenes=24)
+    (row,) = run(tmp_path, networks=("student",), baselines=(), train=train)["rows"]
+    assert row["metrics"]["linear_mIoU"]["mean"] < 25 and row["metrics"]["knn_mIoU"]["mean"] < 30
+    assert row["metrics"]["knn1_mIoU"]["mean"] < 30
+    (row,) = run(tmp_path, tmp_path, networks=("student",), baselines=(), train=train | dict(shuffled=False))["rows"]
+    assert row["metrics"]["linear_mIoU"]["mean"] > 95
+
+
+def test_tiles_change_nothing(tmp_path, monkeypatch):
+    """Boxes too far apart to see each other, so that every tile's border is empty."""
+    tiles = []
+
+    def counted(*args):
+        parts = list(build_tiles(*args))
+        tiles.append(len(parts))
+        return parts
+
+    monkeypatch.setattr(extractor, "build_tiles", counted)
+    options = dict(networks=("student",), baselines=("random",), train=dict(spread=20, shuffled=True))
+    options["test"] = dict(spread=20)
+    whole = run(tmp_path, **options)
+    assert set(tiles) == {1}
+    tiles.clear()
+    cut = run(tmp_path, tmp_path, max_voxels=40, **options)
+    assert min(tiles) > 1
+    for a, b in zip(whole["rows"], cut["rows"], strict=True):
+        for metric in ("knn_mIoU", "knn1_mIoU", "linear_mIoU"):
+            assert a["metrics"][metric]["mean"] == pytest.approx(b["metrics"][metric]["mean"], abs=0.3)
+            assert a["metrics"][metric]["mean"] < 50  # figures that hang on every neighbour
+
+
+def test_baselines_alone_need_no_weights(tmp_path):
+    rows = by_method(run(tmp_path, networks=("student",), train=dict(shuffled=True)))
+    cfg = make_config(tmp_path, "", networks=(), train=dict(shuffled=True))
+    cfg.backbone, cfg.grid_size = NETWORK, 0.1
+    alone = by_method(MSMProbeTester(cfg).test())
+    assert set(alone) == {("random initialisation", "-"), ("raw input", "-")}
+    assert all(alone[key] == rows[key] for key in alone)
+    cfg.backbone = None
+    with pytest.raises(ValueError, match="needs the config's `backbone`"):
+        MSMProbeTester(cfg).test()
+    with pytest.raises(ValueError, match="nothing to judge"):
+        build_options(dict(networks=(), baselines=()))
 
 
 def test_training_checkpoint(tmp_path):

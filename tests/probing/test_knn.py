@@ -53,6 +53,21 @@ def test_chunks_change_nothing():
     assert torch.equal(cut[1], whole[1])
 
 
+def test_equal_features_come_in_the_order_of_rows():
+    """Points of one voxel have one feature, and labels that may differ: the first row wins, however the bank is cut."""
+    bank, label = clusters(0, rows=300)
+    bank, label = np.concatenate([bank, bank, bank]), np.concatenate([label, (label + 1) % 5, (label + 2) % 5])
+    order = np.random.default_rng(0).permutation(900)
+    bank, label = bank[order], label[order]
+    query, _ = clusters(1, rows=150)
+    want = [np.flatnonzero((bank == bank[i]).all(1))[0] for i in find_neighbours(query, bank, 1, LEVELS)[1][:, 0]]
+    for chunks in (dict(), dict(query_chunk=13, bank_chunk=70)):
+        row = find_neighbours(query, bank, 20, LEVELS, **chunks)[1]
+        assert np.array_equal(row[:, 0], want)
+        assert torch.equal(row, find_neighbours(query, bank, 20, LEVELS)[1])
+        assert np.array_equal(predict_knn(query, bank, label, 5, ks=(1,), levels=LEVELS, **chunks)[1], label[want])
+
+
 def test_levels_count_alike():
     feat = torch.randn(4, 16)
     scaled = feat.clone()

@@ -3,6 +3,7 @@
 import contextlib
 import faulthandler
 import signal
+import sys
 import zipfile
 
 import numpy as np
@@ -43,7 +44,7 @@ def time_limit(seconds=SECONDS):
 
     previous = signal.signal(signal.SIGALRM, ring)
     signal.setitimer(signal.ITIMER_REAL, seconds)
-    faulthandler.dump_traceback_later(3 * seconds, exit=True)
+    faulthandler.dump_traceback_later(3 * seconds, exit=True, file=sys.__stderr__)
     try:
         yield
     finally:

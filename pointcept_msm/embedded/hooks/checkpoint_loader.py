@@ -13,7 +13,7 @@ from pointcept_msm.checkpoints import load_checkpoint
 from pointcept_msm.embedded import comm
 from pointcept_msm.embedded.hooks.base import HookBase
 from pointcept_msm.embedded.registry import HOOKS
-from pointcept_msm.embedded.training_state import check_same_run
+from pointcept_msm.embedded.training_state import check_position, check_same_run
 from pointcept_msm.file_claims import check_torch_file, require_regular
 
 SHOWN = 8  # names listed in a log line
@@ -168,9 +168,11 @@ class CheckpointLoader(HookBase):
                 f"{trainer.resumed_from} has no {', '.join(lacking)}, so no run can go on from it: it holds weights, "
                 "which a new run takes with -w."
             )
-        check_same_run(trainer, state)
+        check_same_run(trainer, state if isinstance(state, Mapping) else {})
+        check_position(trainer, checkpoint)
         load_weights(trainer.model, read_state_dict(checkpoint, trainer.resumed_from), strict=True)
-        for name in ("optimizer", "scheduler"):
+        scaled = ("scaler",) if trainer.scaler is not None and checkpoint["scaler"] else ()
+        for name in ("optimizer", "scheduler", *scaled):
             try:
                 getattr(trainer, name).load_state_dict(checkpoint[name])
             except Exception as error:  # torch trusts a state to be one
@@ -178,12 +180,10 @@ class CheckpointLoader(HookBase):
                     f"cannot resume: the {name} differs from the checkpoint's ({type(error).__name__}: {error}); "
                     "resume with the same options, or start a new run from its weights with -w."
                 ) from error
-        if trainer.scaler is not None and checkpoint["scaler"]:
-            trainer.scaler.load_state_dict(checkpoint["scaler"])
         trainer.best_metric_value = checkpoint["best_metric_value"]
         trainer.start_epoch, trainer.start_iter = checkpoint["epoch"], state.get("iter", 0)
         per_epoch = len(trainer.train_loader) // trainer.cfg.gradient_accumulation_steps
-        trainer.global_step = state.get("step", checkpoint["epoch"] * per_epoch)
+        trainer.global_step = state.get("step", min(checkpoint["epoch"] * per_epoch, trainer.total_steps))
         trainer.skipped_steps = state.get("skipped", 0)
         trainer.skipped_in_row = state.get("skipped_in_row", 0)
         trainer.resume_state = state

@@ -11,6 +11,12 @@ from pointcept_msm.embedded.registry import HOOKS
 def build_confusion(predicted, segment, num_classes, ignore_index=-1):
     """Counts (num_classes, num_classes), row = true class, column = predicted, without the ignored points."""
     known = segment != ignore_index
+    labels = segment[known]
+    if len(labels) and not 0 <= int(labels.min()) <= int(labels.max()) < num_classes:
+        raise ValueError(
+            f"labels run from {int(labels.min())} to {int(labels.max())}, data.num_classes is {num_classes} and "
+            f"data.ignore_index {ignore_index}: correct these two, or the labels."
+        )
     pairs = segment[known].long() * num_classes + predicted[known].long()
     return torch.bincount(pairs, minlength=num_classes**2).reshape(num_classes, num_classes)
 
@@ -29,6 +35,10 @@ class SemSegEvaluator(HookBase):
 
     def __init__(self, write_cls_iou=False):
         self.write_cls_iou = write_cls_iou
+
+    def before_train(self):
+        if self.trainer.cfg.evaluate and not self.trainer.cfg.data.get("num_classes"):
+            raise ValueError("SemSegEvaluator does not know the number of classes: set data.num_classes.")
 
     def after_epoch(self):
         if self.trainer.cfg.evaluate and self.trainer.val_loader is not None:

@@ -11,6 +11,7 @@ import threading
 from pathlib import Path
 
 from pointcept_msm.atomic_file import DiskError, copy_file, remove_leftovers
+from pointcept_msm.datasets.drop_inputs import find_fills
 from pointcept_msm.embedded import comm
 from pointcept_msm.embedded.hooks.checkpoint_loader import load_last_pth
 from pointcept_msm.embedded.hooks.checkpoint_saver import save_pth, update_best
@@ -48,7 +49,9 @@ def describe_network(cfg):
     """What a probe needs beside the weights, so that it need not rely on the config.py beside them."""
     keys = ("grid_size", "feat_keys")
     config = to_plain(cfg.get("model") or {}).get("backbone") or {}
-    return {"config": config, "meta": {key: to_plain(cfg.get(key)) for key in keys if cfg.get(key) is not None}}
+    meta = {key: to_plain(cfg.get(key)) for key in keys if cfg.get(key) is not None}
+    fill = find_fills((cfg.get("data") or {}).get("train") or {})
+    return {"config": config, "meta": meta | ({"fill": fill} if fill else {})}
 
 
 @register(HOOKS, "MSMCheckpointer")

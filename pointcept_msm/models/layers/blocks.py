@@ -58,10 +58,10 @@ class AttentionBlock(nn.Module):
     def _attend(self, x, pyramid, level, curve):
         order, inverse = pyramid.curve_order(level, curve)
         mask = pyramid.band_mask(level, self.half_window, build_band_mask)
-        qkv = self.linear_in(x[order]).view(len(x), 3, self.heads, -1)
+        qkv = self.linear_in(x.index_select(0, order)).view(len(x), 3, self.heads, -1)
         dropout = self.attn_drop if self.training else 0.0
         out = band_attention(*qkv.unbind(1), mask, self.half_window, dropout)
-        return self.linear_out(out.flatten(1))[inverse]
+        return self.linear_out(out.flatten(1)).index_select(0, inverse)
 
 
 class CurveOrder(nn.Module):

@@ -1,138 +1,152 @@
-"""Which input voxel meets which output voxel at each tap of a sparse convolution.
+"""Which input voxel meets which output voxel at each tap of a sparse convolution, cut into blocks of output rows.
 
-Voxels are sorted by key (batch above the Morton code), so neighbours are found by binary search and the pairs of a tap
-come out sorted by their output row.
+A block lists its pairs tap by tap (what is multiplied by one weight matrix lies together) and, for the sum, row by row.
 """
 
+from itertools import pairwise
+from typing import NamedTuple
+
+import numpy as np
 import torch
 
-from .serialization import DEPTH, spread_bits
+from .neighbours import Neighbours, child_table
 
-# Rows that one pass over the taps fills. Small enough for the cache of a core, large enough for an efficient GEMM.
-BLOCK_ROWS = 16384
+# Output rows of a block on a CPU. Small enough for what a block gathers to stay in a core's cache (from memory, matrix
+# products run at a third of their speed), large enough for efficient products.
+BLOCK_ROWS = 2048
+
+
+class Block(NamedTuple):
+    """Pairs of output rows start ... end - 1, tap by tap.
+
+    sizes: pairs of each tap; source (P,) int32: input rows, by tap; by_row (P,) int32 and ends (end - start + 1,)
+    int32: the pairs of output row r are by_row[ends[r] : ends[r + 1]].
+    """
+
+    start: int
+    end: int
+    sizes: list
+    source: torch.Tensor
+    by_row: torch.Tensor
+    ends: torch.Tensor
+
+    @property
+    def target(self) -> torch.Tensor:
+        """Output row less start (P,) int32 of every pair, by tap."""
+        row = torch.arange(self.end - self.start, dtype=torch.int32, device=self.ends.device)
+        row = row.repeat_interleave(self.ends.diff())
+        return torch.empty_like(row).index_copy_(0, self.by_row.long(), row)
 
 
 class KernelMap:
-    """Pairs (input row, output row) of every tap.
+    """Pairs (input row, output row) of every tap; `blocks` are made on first use."""
 
-    taps: list of (source (P_t,), target (P_t,)) int64, target ascending and without repeats within a tap;
-    identity_tap: index of the tap that maps every row to itself (submanifold centre), or None.
-    """
-
-    def __init__(self, pairs: "_Pairs", reverse: bool = False):
+    def __init__(self, pairs, reverse: bool = False):
         # A map and its transposed one share `pairs` and do not know each other: a cycle would keep a step's tables in
         # memory until Python's collector comes by.
-        self._pairs, self._reverse = pairs, int(reverse)
+        self._pairs, self._reverse = pairs, reverse
 
     @property
     def num_out(self) -> int:
         """Number of output rows."""
-        return self._pairs.rows[1 - self._reverse]
+        return self._pairs.num_rows[not self._reverse]
 
     @property
-    def identity_tap(self):
-        """The tap of the centre, or None."""
-        return self._pairs.identity_tap
+    def num_pairs(self) -> int:
+        """Pairs of all taps together."""
+        return sum(len(block.source) for block in self.blocks)
 
     @property
-    def taps(self) -> list:
-        """[(source, target), ...]"""
-        return self._pairs.taps(self._reverse)
-
-    @property
-    def transposed(self) -> "KernelMap":
-        """The map with inputs and outputs exchanged, taps as before: gradient to the input, or inverse convolution."""
-        return KernelMap(self._pairs, not self._reverse)
+    def flipped(self) -> bool:
+        """Whether the weight of tap t of the blocks is that of the opposite tap, T - 1 - t."""
+        return self._pairs.symmetric and self._reverse
 
     @property
     def blocks(self) -> list:
-        """[(first row, end row, [(tap, source, target - first row), ...])]: the pairs cut by ranges of output rows."""
-        cached = self._pairs.blocks
-        if cached[self._reverse] is None:
-            cached[self._reverse] = _cut_blocks(self.taps, self.num_out, self.identity_tap)
-        return cached[self._reverse]
+        """[Block, ...] in order of output rows."""
+        return self._pairs.blocks(self._reverse)
+
+    @property
+    def transposed(self) -> "KernelMap":
+        """The map with inputs and outputs exchanged: gradient to the input, or inverse convolution."""
+        return KernelMap(self._pairs, not self._reverse)
 
 
-class _Pairs:
-    """What a map and its transposed one share; the taps of the other direction are made on first use."""
+class _SubmanifoldPairs:
+    """Offsets are symmetric: the pairs of tap t, ends exchanged, are those of the opposite tap. One list is enough."""
 
-    def __init__(self, taps, num_in, num_out, identity_tap=None, reverse_taps=None):
-        self.rows, self.identity_tap = (num_in, num_out), identity_tap
-        self.blocks = [None, None]
-        self._taps = [taps, reverse_taps]
+    symmetric = True
 
-    def taps(self, reverse):
-        if self._taps[reverse] is None:
-            self._taps[reverse] = [_sorted_by_target(target, source) for source, target in self._taps[1 - reverse]]
-        return self._taps[reverse]
+    def __init__(self, neighbours):
+        self.num_rows = (neighbours.count, neighbours.count)
+        self._neighbours, self._blocks = neighbours, None
 
-
-def _cut_blocks(taps, num_out, identity_tap):
-    device = taps[0][0].device
-    rows = BLOCK_ROWS if device.type == "cpu" else max(num_out, 1)
-    edges = torch.arange(0, num_out + rows, rows, device=device)
-    cuts = torch.stack([torch.searchsorted(target, edges) for _, target in taps]).tolist()
-    blocks = []
-    for b, start in enumerate(range(0, num_out, rows)):
-        pieces = []
-        for tap, (source, target) in enumerate(taps):
-            first, end = cuts[tap][b], cuts[tap][b + 1]
-            if end > first and tap != identity_tap:
-                pieces.append((tap, source[first:end], target[first:end] - start))
-        blocks.append((start, min(start + rows, num_out), pieces))
-    return blocks
+    def blocks(self, reverse):
+        if self._blocks is None:
+            self._blocks = _cut_blocks(self._neighbours.rows, *self.num_rows, self._neighbours.device)
+            self._neighbours = None
+        return self._blocks
 
 
-def _sorted_by_target(source, target):
-    order = target.argsort()
-    return source[order], target[order]
+class _StridedPairs:
+    """Children and their parents by octant, either way."""
+
+    symmetric = False
+
+    def __init__(self, key, parent, num_parents):
+        self.num_rows = (len(key), num_parents)
+        self._key, self._parent = key, parent
+        self._blocks = [None, None]
+
+    def blocks(self, reverse):
+        if self._blocks[reverse] is None:
+            rows = self._parents_of if reverse else self._children_of
+            num_in, num_out = self.num_rows[:: -1 if reverse else 1]
+            self._blocks[reverse] = _cut_blocks(rows, num_in, num_out, self._key.device)
+        return self._blocks[reverse]
+
+    def _children_of(self, start, end):
+        first, last = torch.searchsorted(self._parent, self._parent.new_tensor([start, end])).tolist()
+        children = child_table(self._key[first:last], self._parent[first:last] - start, end - start)
+        return torch.where(children == last - first, self.num_rows[0], children + first)
+
+    def _parents_of(self, start, end):
+        table = torch.full((end - start, 8), self.num_rows[1], dtype=torch.int32, device=self._key.device)
+        octant = (self._key[start:end] & 7)[:, None]
+        return table.scatter_(1, octant, self._parent[start:end, None].int())
 
 
-def build_submanifold_map(key: torch.Tensor, coord: torch.Tensor, level: int) -> KernelMap:
-    """Map of a 3x3x3 submanifold convolution. key (V,) int64 ascending; coord (V, 4) batch, x, y, z of that level.
-
-    Tap 9 i + 3 j + k meets the neighbour at offset (i - 1, j - 1, k - 1), as in spconv and in the released weights.
-    """
-    axis_keys = _shifted_axis_keys(coord.long(), level)
-    everything = torch.arange(len(key), device=key.device)
-    taps: list = [None] * 27
-    taps[13] = (everything, everything)
-    for tap in range(13):  # the other half is its mirror image
-        i, j, k = tap // 9, tap // 3 % 3, tap % 3
-        wanted = axis_keys[0][i] | axis_keys[1][j] | axis_keys[2][k]
-        place = torch.searchsorted(key, wanted).clamp_(max=len(key) - 1)
-        target = (key[place] == wanted).nonzero().flatten()
-        source = place[target]
-        taps[tap], taps[26 - tap] = (source, target), _sorted_by_target(target, source)
-    # Exchanging source and target of tap t gives tap 26 - t, so the reverse needs no sorting.
-    return KernelMap(_Pairs(taps, len(key), len(key), 13, reverse_taps=taps[::-1]))
-
-
-def _shifted_axis_keys(coord, level):
-    """Key parts of coordinate - 1, + 0, + 1 for x (with the batch), y, z; -1 (found nowhere) outside the grid."""
-    limit = 1 << (DEPTH - level)
-    parts = []
-    for axis in range(3):
-        shifted = []
-        for step in (-1, 0, 1):
-            value = coord[:, axis + 1] + step
-            outside = (value < 0) | (value >= limit)
-            part = spread_bits(value.clamp(0, limit - 1)) << (2 - axis)
-            shifted.append(torch.where(outside, -1, part))
-        parts.append(shifted)
-    batch = coord[:, 0] << 3 * (DEPTH - level)
-    parts[0] = [torch.where(part < 0, part, part | batch) for part in parts[0]]
-    return parts
+def build_submanifold_map(neighbours: Neighbours) -> KernelMap:
+    """Map of a 3x3x3 submanifold convolution; taps as in spconv and in the released weights."""
+    return KernelMap(_SubmanifoldPairs(neighbours))
 
 
 def build_strided_map(key: torch.Tensor, parent: torch.Tensor, num_parents: int) -> KernelMap:
-    """Map of a 2x2x2 convolution of stride 2.
+    """Map of a 2x2x2 convolution of stride 2: tap 4 i + 2 j + k meets child 2 P + (i, j, k), the key's last bits."""
+    return KernelMap(_StridedPairs(key, parent, num_parents))
 
-    Tap 4 i + 2 j + k meets child 2 P + (i, j, k): the last three bits of its key.
-    """
-    octant = key & 7
-    taps = []
-    for tap in range(8):
-        child = (octant == tap).nonzero().flatten()
-        taps.append((child, parent[child]))
-    return KernelMap(_Pairs(taps, len(key), num_parents))
+
+def _cut_blocks(rows, num_in, num_out, device):
+    """rows(start, end) -> (end - start, T) int32: the input row of each output row at each tap, num_in for none."""
+    step = BLOCK_ROWS if device.type == "cpu" else max(num_out, 1)
+    edges = [*range(0, num_out, step), num_out]
+    return [_build_block(rows(start, end), start, end, num_in) for start, end in pairwise(edges)]
+
+
+def _build_block(table, start, end, num_in):
+    by_tap = table.t().contiguous()  # (T, rows)
+    met = by_tap < num_in
+    source = by_tap.flatten().index_select(0, _positions(met))
+    rank = met.flatten().cumsum(0, dtype=torch.int32).view_as(met) - 1  # place of each pair in `source`
+    met_by_row = met.t().contiguous()
+    by_row = rank.t().contiguous().flatten().index_select(0, _positions(met_by_row))
+    ends = torch.zeros(end - start + 1, dtype=torch.int32, device=table.device)
+    torch.cumsum(met_by_row.sum(1, dtype=torch.int32), 0, dtype=torch.int32, out=ends[1:])
+    return Block(start, end, met.sum(1).tolist(), source, by_row, ends)
+
+
+def _positions(mask):
+    """Where mask is true, in its flat form. On a CPU numpy finds them ten times faster."""
+    if mask.device.type == "cpu":
+        return torch.from_numpy(np.flatnonzero(mask.numpy()))
+    return mask.flatten().nonzero().flatten()

@@ -5,22 +5,24 @@ from torch import nn
 
 
 class _Normalise(torch.autograd.Function):
-    """x / (||x||_2 / sqrt(C) + eps), keeping only x and one number a row for the backward pass, where autograd
+    """scale * x / (||x||_2 / sqrt(C) + eps), keeping only x and one number a row for the backward pass, where autograd
     would keep several copies of x; a network has more of these layers than of any other."""
 
     @staticmethod
-    def forward(ctx, x, eps):
+    def forward(ctx, x, scale, eps):
         rms = x.norm(dim=-1, keepdim=True) * x.shape[-1] ** -0.5
-        ctx.save_for_backward(x, rms)
+        ctx.save_for_backward(x, rms, scale)
         ctx.eps = eps
-        return x / (rms + eps)
+        return (x / (rms + eps)).mul_(scale)
 
     @staticmethod
     def backward(ctx, grad):
-        x, rms = ctx.saved_tensors
+        x, rms, scale = ctx.saved_tensors
         width = rms + ctx.eps
-        along = (grad * x).sum(-1, keepdim=True) / (width.square() * rms.clamp(min=1e-30) * x.shape[-1])
-        return torch.addcmul(grad / width, x, along, value=-1), None
+        product = grad * x
+        grad_scale = (product / width).sum_to_size(scale.shape) if ctx.needs_input_grad[1] else None
+        along = product.matmul(scale)[..., None] / (width.square() * rms.clamp(min=1e-30) * x.shape[-1])
+        return (grad * scale).div_(width).addcmul_(x, along, value=-1), grad_scale, None
 
 
 class RMSNorm(nn.Module):
@@ -34,7 +36,7 @@ class RMSNorm(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """x (..., C) -> (..., C); computed in float32 at least."""
         wide = x if x.dtype == torch.float64 else x.float()
-        return (self.scale * _Normalise.apply(wide, self.eps)).to(x.dtype)
+        return _Normalise.apply(wide, self.scale.to(wide.dtype), self.eps).to(x.dtype)
 
 
 class SparseNorm(nn.Module):
@@ -59,8 +61,8 @@ class SkipPath(nn.Module):
 
     def forward(self, x: torch.Tensor, residual: torch.Tensor, batch: torch.Tensor, num_scenes: int) -> torch.Tensor:
         """x, residual (V, C); batch (V,) scene of each voxel -> (V, C)."""
-        x = x * self.gamma
         if self.training and self.drop > 0:
+            x = x * self.gamma
             keep = (torch.rand(num_scenes, device=x.device) >= self.drop).to(x.dtype) / (1 - self.drop)
-            x = x * keep[batch, None]
-        return x + residual
+            return torch.addcmul(residual, x, keep.index_select(0, batch)[:, None])
+        return torch.addcmul(residual, x, self.gamma)

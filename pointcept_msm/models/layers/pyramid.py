@@ -8,6 +8,7 @@ nothing that is computed depends on the order in which the caller gave the voxel
 import torch
 
 from .kernel_map import KernelMap, build_strided_map, build_submanifold_map
+from .neighbours import Neighbours, group_by_parent
 from .serialization import DEPTH, encode_curve, encode_z
 
 
@@ -20,16 +21,16 @@ class VoxelPyramid:
         self.keys, self.coords, self.parents = [key], [coord], []
         for _ in range(num_levels - 1):
             self._add_level()
+        self._found: dict = {}
         self._submanifold: dict = {}
         self._strided: dict = {}
         self._orders: dict = {}
         self._masks: dict = {}
 
     def _add_level(self):
-        key, parent = torch.unique_consecutive(self.keys[-1] >> 3, return_inverse=True)
-        coord = self.coords[-1]
-        coarse = torch.empty(len(key), 4, dtype=coord.dtype, device=coord.device)
-        coarse[parent] = torch.cat([coord[:, :1], coord[:, 1:] >> 1], 1)  # all children of a parent write the same row
+        key, parent, first = group_by_parent(self.keys[-1])
+        coarse = self.coords[-1].index_select(0, first)
+        coarse[:, 1:] >>= 1
         self.keys.append(key)
         self.coords.append(coarse)
         self.parents.append(parent)
@@ -45,8 +46,21 @@ class VoxelPyramid:
     def submanifold_map(self, level: int) -> KernelMap:
         """3x3x3 map of a level."""
         if level not in self._submanifold:
-            self._submanifold[level] = build_submanifold_map(self.keys[level], self.coords[level], level)
+            self._submanifold[level] = build_submanifold_map(self._neighbours(level))
+            self._drop_used_neighbours()
         return self._submanifold[level]
+
+    def _neighbours(self, level):
+        """Neighbours of a level, from those of the coarser level where the pyramid has one."""
+        if level not in self._found:
+            above = (self.parents[level], self._neighbours(level + 1)) if level + 1 < self.num_levels else ()
+            self._found[level] = Neighbours(self.keys[level], self.coords[level], level, *above)
+        return self._found[level]
+
+    def _drop_used_neighbours(self):
+        """A level's neighbours serve its own map and the finer level's, and are large."""
+        for level in [x for x in self._found if x in self._submanifold and (x == 0 or x - 1 in self._submanifold)]:
+            del self._found[level]
 
     def strided_map(self, level: int) -> KernelMap:
         """2x2x2 map from `level` to `level` + 1; its `transposed` is the inverse convolution's."""
@@ -86,7 +100,9 @@ class VoxelPyramid:
         if bool(keep.all()):
             return self, [None] * self.num_levels
         sub = VoxelPyramid(self.keys[0][keep], self.coords[0][keep], self.num_levels, self.num_scenes)
-        rows = [torch.searchsorted(full, part) for full, part in zip(self.keys, sub.keys, strict=True)]
+        rows = [keep.nonzero().flatten()]
+        for parent in self.parents:
+            rows.append(torch.unique_consecutive(parent.index_select(0, rows[-1])))
         return sub, rows
 
 
@@ -103,7 +119,7 @@ def build_pyramid(grid_coord: torch.Tensor, offset: torch.Tensor, num_levels: in
     key, order = key.sort()
     if bool((key[1:] == key[:-1]).any()):
         raise ValueError("A voxel occurs more than once in a scene; voxelise first so that grid_coord has no repeats.")
-    coord = torch.cat([batch[:, None], grid_coord], 1)[order]
+    coord = torch.cat([batch[:, None], grid_coord], 1).index_select(0, order)
     return VoxelPyramid(key, coord, num_levels, len(offset)), order
 
 

@@ -1,8 +1,9 @@
 """Sparse convolution: submanifold 3x3x3, strided 2x2x2 and its inverse. Weight layout (out, kx, ky, kz, in), as in
 spconv 2 and in the released checkpoint.
 
-The torch back end gathers the input rows of a tap, multiplies, and adds to the output rows, one block of output rows at
-a time so that the sums stay in cache. It is exact, runs on any device, and is the reference for other back ends.
+The torch back end gathers the input rows of all taps, multiplies tap by tap, and sums each output row's products, one
+block of output rows at a time so that everything but the input stays in cache. It is exact, runs on any device, and is
+the reference for other back ends.
 """
 
 import math
@@ -34,37 +35,63 @@ class _SparseConv(torch.autograd.Function):
     @staticmethod
     def backward(ctx, grad):
         feat, taps = ctx.saved_tensors
-        grad = grad.contiguous()
-        grad_feat = grad_taps = None
-        if ctx.needs_input_grad[0]:
-            grad_feat = _multiply(grad, taps.transpose(1, 2), ctx.kernel_map.transposed)
-        if ctx.needs_input_grad[1]:
-            grad_taps = _tap_gradient(feat, grad, taps, ctx.kernel_map)
-        return grad_feat, grad_taps, None
+        return *_gradients(feat, grad.contiguous(), taps, ctx.kernel_map, *ctx.needs_input_grad[:2]), None
 
 
 def _multiply(feat, taps, kernel_map):
     """Sum over taps of feat[source] @ taps[t] into the target rows."""
-    if kernel_map.identity_tap is None:
-        out = feat.new_zeros(kernel_map.num_out, taps.shape[2], dtype=_sum_dtype(feat))
-    else:
-        out = (feat @ taps[kernel_map.identity_tap]).to(_sum_dtype(feat))
-    for start, end, pieces in kernel_map.blocks:
-        rows = out[start:end]
-        for tap, source, target in pieces:
-            rows.index_add_(0, target, (feat.index_select(0, source) @ taps[tap]).to(out.dtype))
-    return out.to(feat.dtype)
+    taps = taps.flip(0) if kernel_map.flipped else taps
+    out = feat.new_empty(kernel_map.num_out, taps.shape[2])
+    gathered, products = (_buffer(feat, kernel_map, width) for width in taps.shape[1:])
+    for block in kernel_map.blocks:
+        pairs = len(block.source)
+        rows = torch.index_select(feat, 0, block.source, out=gathered[:pairs])
+        product = products[:pairs]
+        for x, weight, y in zip(rows.split(block.sizes), taps, product.split(block.sizes), strict=True):
+            torch.mm(x, weight, out=y)
+        out[block.start : block.end] = _sum_by_row(product, block)
+    return out
 
 
-def _tap_gradient(feat, grad, taps, kernel_map):
-    out = torch.zeros(taps.shape, dtype=_sum_dtype(feat), device=feat.device)
-    if kernel_map.identity_tap is not None:
-        out[kernel_map.identity_tap] = feat.T @ grad
-    for start, end, pieces in kernel_map.blocks:
-        rows = grad[start:end]
-        for tap, source, target in pieces:
-            out[tap] += feat.index_select(0, source).T @ rows.index_select(0, target)
-    return out.to(taps.dtype)
+def _gradients(feat, grad, taps, kernel_map, want_feat, want_taps):
+    """Gradients to feat and taps, or None, in one pass over blocks of input rows: `grad` is gathered once for both."""
+    back = kernel_map.transposed
+    taps = taps.flip(0) if back.flipped else taps
+    grad_feat = torch.empty_like(feat) if want_feat else None
+    grad_taps = torch.zeros(taps.shape, dtype=_sum_dtype(feat), device=feat.device) if want_taps else None
+    inner, outer = (_buffer(feat, back, width) for width in taps.shape[1:])
+    for block in back.blocks:
+        pairs = len(block.source)
+        rows = torch.index_select(grad, 0, block.source, out=outer[:pairs]).split(block.sizes)
+        if want_feat:
+            for y, weight, x in zip(rows, taps, inner[:pairs].split(block.sizes), strict=True):
+                torch.mm(y, weight.t(), out=x)
+            grad_feat[block.start : block.end] = _sum_by_row(inner[:pairs], block)
+        if want_taps:
+            own = torch.index_select(feat[block.start : block.end], 0, block.target, out=inner[:pairs])
+            _add_products(grad_taps, own.split(block.sizes), rows)
+    if want_taps:
+        grad_taps = (grad_taps.flip(0) if back.flipped else grad_taps).to(taps.dtype)
+    return grad_feat, grad_taps
+
+
+def _add_products(total, inner, outer):
+    """total[t] += inner[t].T @ outer[t]"""
+    for t, (x, y) in enumerate(zip(inner, outer, strict=True)):
+        if total.dtype == x.dtype:
+            total[t].addmm_(x.t(), y)
+        else:
+            total[t] += x.t() @ y
+
+
+def _buffer(feat, kernel_map, width):
+    """Room for the largest block's pairs, used block after block so that it stays in cache."""
+    return feat.new_empty(max(len(block.source) for block in kernel_map.blocks), width)
+
+
+def _sum_by_row(product, block):
+    """Sum (rows, C) over each output row's products (P, C); halves are added in float32."""
+    return torch.embedding_bag(product, block.by_row, block.ends, False, 0, False, None, True)[0]
 
 
 def _sum_dtype(feat):

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from pointcept_msm.checkpoints import load_checkpoint
+from pointcept_msm.engines.hooks.checkpointer import describe_network
 from pointcept_msm.engines.hooks.export import export_networks
 from pointcept_msm.extractor import load
 from pointcept_msm.host import Config, build_model
@@ -36,3 +37,14 @@ def test_provenance_and_fills(tmp_path, licence, told):
     )
     assert {key: meta[key] for key in expected} == expected and meta["git_revision"] and meta["version"]
     assert load(tmp_path).fill == {"color": 127.5}
+
+
+def test_a_training_checkpoint_states_the_fills_too(tmp_path):
+    cfg = make_trainer(tmp_path).cfg
+    assert describe_network(cfg)["meta"] == {
+        "grid_size": 0.1,
+        "feat_keys": ("color", "normal"),
+        "fill": {"color": 127.5},
+    }
+    cfg.data.train.transform[0].color_augment[0].drop_color = 0.0
+    assert "fill" not in describe_network(cfg)["meta"]

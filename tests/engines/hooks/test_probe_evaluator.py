@@ -1,5 +1,6 @@
 """The training-time probe on a tiny network: what it measures, what it leaves alone, and that processes agree."""
 
+import re
 import socket
 from types import SimpleNamespace
 
@@ -9,9 +10,12 @@ import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
 
+from pointcept_msm.embedded.defaults import load_run_config
 from pointcept_msm.engines.hooks.probe_evaluator import MSMProbeEvaluator, quick_scores
 from pointcept_msm.host import Config, build_model
+from pointcept_msm.host.runner import run_training
 from pointcept_msm.probing.features import SceneFeatures
+from tests.configs.test_configs import MINI_NETWORK
 from tests.probe_toy import NETWORK, ProbeToyDataset
 
 
@@ -70,6 +74,23 @@ def test_quick_scores_do_not_depend_on_order():
     levels = [("a", 0.1, slice(0, 4))]
     scores = quick_scores(scenes, levels, 3)
     assert quick_scores(scenes[::-1], levels, 3) == scores and scores["linear"] > 90
+
+
+def test_in_a_run_it_chooses_the_checkpoint_and_leaves_the_test_rooms_alone(tmp_path):
+    """Rooms are made when a data set is built: those of the test split must not be there after the run."""
+    options = [f"model.backbone.{key}={value}" for key, value in MINI_NETWORK.items()]
+    options += [f"save_path={tmp_path / 'run'}", f"data_root={tmp_path / 'rooms'}", "num_worker=0", "batch_size=2"]
+    options += ["data.train.rooms=4", "data.train.points=3000", "epoch=4", "eval_epoch=4", "grid_size=0.16"]
+    place = [h.type for h in load_run_config("pretrain-rooms-small").hooks].index("MSMProbeEvaluator")
+    options += [f"hooks.{place}.{text}" for text in ("every=2", "scenes=4", "points_per_scene=100")]
+    run_training("pretrain-rooms-small", options)
+    assert [p.name for p in (tmp_path / "rooms").iterdir() if p.is_dir()] == ["train"]
+    lines = [x for x in (tmp_path / "run" / "train.log").read_text().splitlines() if "probe after epoch" in x]
+    metric = [float(re.search(r"student_linear ([\d.]+)", line)[1]) for line in lines]
+    assert ["epoch 2 " in lines[0], "epoch 4 " in lines[1], len(lines)] == [True, True, 2]
+    kept = torch.load(tmp_path / "run" / "model" / "model_best.pth", weights_only=True, map_location="cpu")
+    assert kept["epoch"] == (2 if metric[0] >= metric[1] else 4)
+    assert kept["best_metric_value"] == pytest.approx(max(metric), abs=0.06)
 
 
 def evaluate_in_process(rank, port, folder):

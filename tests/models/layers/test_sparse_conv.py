@@ -7,7 +7,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from pointcept_msm.models.layers import kernel_map
+from pointcept_msm.models.layers import kernel_map, neighbours
 from pointcept_msm.models.layers.pyramid import build_pyramid
 from pointcept_msm.models.layers.sparse_conv import InverseConv, StridedConv, SubmanifoldConv, sparse_conv
 from tests.models.sparse_scenes import join, random_scene
@@ -18,6 +18,7 @@ EXTENT = 12
 @pytest.fixture(params=[16384, 64], ids=["one block", "many blocks"])
 def pyramid(request, monkeypatch):
     monkeypatch.setattr(kernel_map, "BLOCK_ROWS", request.param)
+    monkeypatch.setattr(neighbours, "SEARCHED", 16)
     batch = join(random_scene(300, EXTENT, seed=0), random_scene(200, EXTENT, seed=1))
     return build_pyramid(batch["grid_coord"], batch["offset"], 2)[0]
 

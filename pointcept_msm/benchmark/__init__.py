@@ -1,0 +1,1 @@
+"""Timings and memory of the parts that cost: `tools/benchmark.py` runs them."""
