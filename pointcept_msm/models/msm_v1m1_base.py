@@ -8,7 +8,6 @@ import copy
 
 import torch
 from torch import nn
-from torch.nn.modules.batchnorm import _BatchNorm
 
 from pointcept_msm.host import LOSSES, MODELS, build_model, register
 
@@ -73,13 +72,9 @@ class MSM(nn.Module):
         self.register_buffer("train_step", torch.zeros((), dtype=torch.long))
 
     def train(self, mode: bool = True):
-        """Set the mode of the student; the teacher stays in eval mode, but that its batch norms, if its network has
-        any, measure its own passes: statistics of the student's, on masked crops, belong to other weights."""
+        """Set the mode of the student; the teacher stays in eval mode always."""
         super().train(mode)
         self.teacher.eval()
-        for module in self.teacher.modules():
-            if isinstance(module, _BatchNorm):
-                module.train(mode)
         return self
 
     def forward(self, batch):
@@ -146,13 +141,11 @@ class MSM(nn.Module):
 
     @torch.no_grad()
     def update_teacher(self, momentum: float):
-        """teacher <- momentum * teacher + (1 - momentum) * student; buffers are copied, save those of batch norms."""
+        """teacher <- momentum * teacher + (1 - momentum) * student; buffers are copied."""
         teacher, student = self.teacher["backbone"], self.student["backbone"]
         torch._foreach_lerp_(list(teacher.parameters()), list(student.parameters()), 1 - momentum)
-        for target, source in zip(teacher.modules(), student.modules(), strict=True):
-            if not isinstance(target, _BatchNorm):
-                for name, buffer in target.named_buffers(recurse=False):
-                    buffer.copy_(getattr(source, name))
+        for target, source in zip(teacher.buffers(), student.buffers(), strict=True):
+            target.copy_(source)
         self.momentum = momentum
 
 

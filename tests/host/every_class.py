@@ -26,8 +26,14 @@ def list_configs(folder: str) -> dict:
         "datasets": [
             dict(type="MSMScenesDataset", **scenes),
             dict(type="MSMRoomsDataset", data_root=f"{folder}/rooms", split="train", rooms=1, points=1000),
+            dict(type="MSMSceneHalfDataset", scene=f"{folder}/train/scene0"),
         ],
-        "transforms": [dict(type="MSMViews"), dict(type="MSMInput"), dict(type="MSMNormalizeColor")],
+        "transforms": [
+            dict(type="MSMViews"),
+            dict(type="MSMInput"),
+            dict(type="MSMNormalizeColor"),
+            dict(type="MSMDropInputs"),
+        ],
         "hooks": [
             dict(type=f"MSM{name}")
             for name in (

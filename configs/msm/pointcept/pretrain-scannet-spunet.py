@@ -10,7 +10,7 @@ Then:     its configs/scannet/semseg-spunet-v1m1-4-ft.py loads exp/msm/scannet-s
 
 _base_ = ["../pretrain-scannet.py"]
 
-sync_bn = True  # features are extracted with running statistics: those of all processes
+sync_bn = True  # the teacher copies running statistics: they must be those of all processes
 backbone = dict(_delete_=True, type="MSM-SpUNet-v1m1", in_channels=6)
 model = dict(backbone=dict(_delete_=True, type="MSM-SpUNet-v1m1", in_channels=6))
 param_dicts = [
