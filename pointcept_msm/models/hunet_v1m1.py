@@ -10,6 +10,7 @@ from itertools import pairwise
 
 import torch
 from torch import nn
+from torch.utils.checkpoint import checkpoint
 
 from pointcept_msm.host import MODELS, register
 
@@ -29,6 +30,7 @@ class MSMHUNet(nn.Module):
 
     residual_gamma: scale of every block's contribution at the start; 0.1 as released, for long schedules; short ones
     learn far more from 1 (docs/results.md).
+    checkpointing: blocks keep only their input in training and run again in the backward pass (less memory, more time).
     output: "levels" -> list of Level; "hierarchical" -> (V, sum of dec_channels); "finest" -> (V, dec_channels[0]).
     """
 
@@ -48,11 +50,12 @@ class MSMHUNet(nn.Module):
         drop_path=0.2,
         residual_gamma=0.1,
         output="levels",
+        checkpointing=False,
     ):
         super().__init__()
         per_level = (enc_conv_depths, enc_attn_depths, enc_num_heads, dec_channels, dec_conv_depths, dec_attn_depths)
         _check_arguments(enc_channels, (*per_level, dec_num_heads), dec_channels, output)
-        self.in_channels, self.output = in_channels, output
+        self.in_channels, self.output, self.checkpointing = in_channels, output, checkpointing
         self.num_levels = len(enc_channels)
         self.enc_channels, self.dec_channels = tuple(enc_channels), tuple(dec_channels)
         self.out_channels = dec_channels[0] if output == "finest" else sum(dec_channels)
@@ -147,11 +150,15 @@ class MSMHUNet(nn.Module):
             feats[level] = x
         return feats
 
-    @staticmethod
-    def _stage(convs, attention, x, pyramid, level):
+    def _stage(self, convs, attention, x, pyramid, level):
         for block in convs:
-            x = block(x, pyramid, level)
-        return attention(x, pyramid, level)
+            x = self._run(block, x, pyramid, level)
+        return self._run(attention, x, pyramid, level)
+
+    def _run(self, part, x, pyramid, level):
+        if self.checkpointing and self.training and torch.is_grad_enabled():
+            return checkpoint(part, x, pyramid, level, use_reentrant=False)
+        return part(x, pyramid, level)
 
 
 def _drop_rates(drop_path, conv_depths, attn_depths, reverse=False):

@@ -161,3 +161,20 @@ def test_residual_gamma_is_the_start_of_every_block_and_of_no_skip_connection(ga
     assert blocks and len(blocks) < len(starts)
     assert all((p == gamma).all() for p in blocks.values())
     assert all((p == 1).all() for n, p in starts.items() if n not in blocks)
+
+
+def test_checkpointing_gives_the_same_gradients_and_keeps_less():
+    batch = join(random_scene(seed=0), random_scene(200, seed=1))
+    results = []
+    for checkpointing in (False, True):
+        torch.manual_seed(0)
+        network = MSMHUNet(**TINY, checkpointing=checkpointing).train()  # with dropout, drop path and shuffled curves
+        kept = []
+        with torch.autograd.graph.saved_tensors_hooks(lambda x, kept=kept: kept.append(x.nbytes) or x, lambda x: x):
+            loss = sum(level.feat.square().sum() for level in network(batch))
+        loss.backward()
+        results.append((loss.detach(), [p.grad for p in network.parameters()], sum(kept)))
+    (loss, grads, bytes_kept), (loss_again, grads_again, bytes_kept_again) = results
+    assert torch.equal(loss, loss_again)
+    assert all(torch.equal(a, b) for a, b in zip(grads, grads_again, strict=True))
+    assert bytes_kept_again < bytes_kept / 2
