@@ -21,10 +21,20 @@ def collate_fn(batch):
     if isinstance(first, str):
         return list(batch)
     if isinstance(first, Mapping):
+        _check_keys(batch)
         return {key: _collate_entry(key, [sample[key] for sample in batch]) for key in first}
     if isinstance(first, Sequence):
         return torch.cat([torch.as_tensor(sample) for sample in batch])
     return default_collate(batch)
+
+
+def _check_keys(samples):
+    """A key that only some samples have would be dropped, or be missing, depending on which comes first."""
+    uneven = set.union(*map(set, samples)) - set.intersection(*map(set, samples))
+    if uneven:
+        raise ValueError(
+            f"only some have {', '.join(sorted(map(str, uneven)))}: give it to all scenes, or leave it out of all"
+        )
 
 
 def _collate_entry(key: str, values: list):

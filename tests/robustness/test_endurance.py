@@ -39,8 +39,9 @@ class PeakHook(HookBase):
 
 def measure_growth(folder, steps, leak=0.0):
     """(growth of the median of per-step peaks from the first window after warm-up to the last, all peaks), MiB."""
-    msm_run.write_rooms(folder, rooms=4, points=4000)
-    hooks = [*msm_run.describe(folder)["hooks"], dict(type="PeakHook", leak=leak)]
+    msm_run.write_rooms(folder, rooms=4, points=1500)
+    hooks = [h for h in msm_run.describe(folder)["hooks"] if h["type"] != "MSMMaskingHook"]  # its ramp changes the load
+    hooks.append(dict(type="PeakHook", leak=leak))
     trainer = toy.build_trainer(folder, [f"max_steps={steps}"], **msm_run.describe(
         folder, epoch=4 * steps, eval_epoch=4, hooks=hooks, custom_imports=dict(imports=["tests.toy", __name__]),
     ))  # fmt: skip
@@ -55,9 +56,7 @@ def measure_growth(folder, steps, leak=0.0):
 @pytest.mark.skipif(not RESET.exists(), reason="reads /proc")
 def test_memory_does_not_grow_over_300_steps(tmp_path):
     growth, peaks = measure_growth(tmp_path, STEPS)
-    print(
-        f"\npeak of steps 61-120 {statistics.median(peaks[60:120]):.1f} MiB, growth to the last 60: {growth:+.1f} MiB"
-    )
+    print(f"\npeak of steps 61-120 {statistics.median(peaks[60:120]):.1f} MiB, the last 60: {growth:+.1f} MiB")
     assert growth < 8, "MiB"
 
 
@@ -68,7 +67,7 @@ def test_a_leak_of_a_tenth_of_a_mib_a_step_is_seen(tmp_path):
     assert growth > 12, "MiB; 180 steps lie between the windows"
 
 
-@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("threads", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_the_same_seed_gives_the_same_weights(tmp_path, threads):
     before, states = torch.get_num_threads(), []
     torch.set_num_threads(threads)
@@ -76,7 +75,7 @@ def test_the_same_seed_gives_the_same_weights(tmp_path, threads):
         for name, seed in (("one", 5), ("two", 5), ("other", 6)):
             (tmp_path / name).mkdir()
             msm_run.write_rooms(tmp_path / name, rooms=2, points=400)
-            trainer = msm_run.train(tmp_path / name, [f"seed={seed}"], epoch=3, eval_epoch=1)
+            trainer = msm_run.train(tmp_path / name, [f"seed={seed}"], epoch=2, eval_epoch=1)
             states.append(trainer.model.state_dict())
     finally:
         torch.set_num_threads(before)
