@@ -157,13 +157,13 @@ def run_in_process(rank, port, folder):
     """One of two processes over the same weights and folder."""
     dist.init_process_group("gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=2)
     torch.set_num_threads(1)
-    results = run(folder, folder, baselines=("random",), networks=("student",))
+    results = run(folder, folder, baselines=("random",), networks=("student",), train=dict(shuffled=True))
     torch.save(results and results["rows"], folder / f"{rank}.pth")
     dist.destroy_process_group()
 
 
 def test_two_processes_equal_one(tmp_path):
-    alone = run(tmp_path, baselines=("random",), networks=("student",))
+    alone = run(tmp_path, baselines=("random",), networks=("student",), train=dict(shuffled=True))
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
         port = s.getsockname()[1]
