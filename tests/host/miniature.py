@@ -78,7 +78,7 @@ class ListLoader(list):
     """Batches given beforehand, in place of a DataLoader."""
 
     sampler = SimpleNamespace(set_epoch=lambda *args, **kwargs: None)
-    batch_size, _iterator = 2, None
+    batch_size, _iterator, dataset = 2, None, ()
 
     def __iter__(self):
         return iter(copy.deepcopy(list(super().__iter__())))
