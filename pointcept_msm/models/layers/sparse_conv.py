@@ -14,6 +14,8 @@ from torch import nn
 from .kernel_map import KernelMap
 from .pyramid import VoxelPyramid
 
+WIDE = 96  # inputs at least this wide are gathered one tap at a time: all taps of a block would not stay in cache
+
 
 def sparse_conv(feat: torch.Tensor, weight: torch.Tensor, kernel_map: KernelMap) -> torch.Tensor:
     """feat (V_in, C_in), weight (C_out, k, k, k, C_in) -> (V_out, C_out). Under autocast products are in its type,
@@ -42,15 +44,22 @@ def _multiply(feat, taps, kernel_map):
     """Sum over taps of feat[source] @ taps[t] into the target rows."""
     taps = taps.flip(0) if kernel_map.flipped else taps
     out = feat.new_empty(kernel_map.num_out, taps.shape[2])
-    gathered, products = (_buffer(feat, kernel_map, width) for width in taps.shape[1:])
+    products = _buffer(feat, kernel_map, taps.shape[2])
+    gathered = _buffer(feat, kernel_map, taps.shape[1]) if taps.shape[1] < WIDE else None
     for block in kernel_map.blocks:
-        pairs = len(block.source)
-        rows = torch.index_select(feat, 0, block.source, out=gathered[:pairs])
-        product = products[:pairs]
-        for x, weight, y in zip(rows.split(block.sizes), taps, product.split(block.sizes), strict=True):
+        product = products[: len(block.source)]
+        rows = _gather_taps(feat, block, gathered)
+        for x, weight, y in zip(rows, taps, product.split(block.sizes), strict=True):
             torch.mm(x, weight, out=y)
         out[block.start : block.end] = _sum_by_row(product, block)
     return out
+
+
+def _gather_taps(feat, block, buffer):
+    """Input rows of each tap: all at once in the buffer, or without one tap by tap."""
+    if buffer is None:
+        return (feat.index_select(0, source) for source in block.source.split(block.sizes))
+    return torch.index_select(feat, 0, block.source, out=buffer[: len(block.source)]).split(block.sizes)
 
 
 def _gradients(feat, grad, taps, kernel_map, want_feat, want_taps):
