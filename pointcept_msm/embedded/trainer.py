@@ -18,6 +18,7 @@ from pointcept_msm.embedded import comm
 from pointcept_msm.embedded.batches import read_batches
 from pointcept_msm.embedded.environment import describe_environment
 from pointcept_msm.embedded.event_writer import build_event_writer
+from pointcept_msm.embedded.freed_memory import release_freed_memory
 from pointcept_msm.embedded.hooks import HookBase, build_hooks
 from pointcept_msm.embedded.loader import SceneError, build_train_loader, build_val_loader, stop_workers
 from pointcept_msm.embedded.logger import build_logger, close_logger
@@ -227,6 +228,8 @@ class DefaultTrainer:
             self.take_step()
         if self.cfg.empty_cache:
             torch.cuda.empty_cache()
+        if self.device.type == "cpu":
+            release_freed_memory(self.next_iter)
         # Without its graph: hooks hold the output until the next one, and the graph holds the step's index tables.
         self.comm_info["model_output_dict"] = {key: value.detach() for key, value in output.items()}
 
