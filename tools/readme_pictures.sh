@@ -31,7 +31,7 @@ browser=$(command -v chromium || command -v chromium-browser || command -v googl
 if [ -n "$browser" ]; then
     "$browser" --headless=new --no-sandbox --use-angle=swiftshader --enable-unsafe-swiftshader --hide-scrollbars \
         --window-size=1200,800 --virtual-time-budget=30000 --user-data-dir="$work/profile" \
-        --screenshot="$work/viewer.png" "file://$work/room_features/room_0000.html#point=${POINT:-60000}" 2>/dev/null
+        --screenshot="$work/viewer.png" "file://$work/room_features/room_0000.html#point=${POINT:-1583}" 2>/dev/null
 else
     echo "readme_pictures.sh: no Chromium here, docs/images/viewer.png stays as it is"
 fi
