@@ -12,7 +12,6 @@ Legend: N points, R queries of a block, V voxels, C channels, B scenes.
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 
@@ -101,7 +100,7 @@ def _scene_sizes(level, batch, extent):
 
 def _sample_blocks(tables, queries, order, mode):
     """Features (N, C) of all queries by blocks; query i belongs to row order[i] of the result, or to row i."""
-    out = _empty(len(queries), sum(table.feat.shape[1] for table in tables), tables[0].feat)
+    out = tables[0].feat.new_empty(len(queries), sum(table.feat.shape[1] for table in tables))
     columns = out.split([table.feat.shape[1] for table in tables], 1)
     if order is not None and torch.equal(order, torch.arange(len(order), device=order.device)):
         order = None
@@ -129,15 +128,6 @@ def _write(out, place, feat, weighed, voxel):
             out[few] = total
         else:
             out.index_copy_(0, place[few], total)
-
-
-def _empty(rows, width, like):
-    """An array (rows, width) not filled. On the CPU from numpy, which asks the system for large pages: torch does not,
-    and with small ones the first writing of a large result takes longer than computing it.
-    """
-    if like.device.type != "cpu":
-        return like.new_empty(rows, width)
-    return torch.from_numpy(np.empty((rows, width), np.float64 if like.dtype == torch.float64 else np.float32))
 
 
 def _places(queries):
