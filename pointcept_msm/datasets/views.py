@@ -27,8 +27,10 @@ def make_view(scene: dict, settings: "MSMViews", num_points: int):
     voxels = voxelise(scene["coord"], settings.grid_size, random=True)
     kept = nearest_voxels(voxels.grid_coord, settings.max_voxels)
     point = voxels.point[kept]
-    grid_coord = voxels.grid_coord[kept] - voxels.grid_coord[kept].min(0)
-    position = voxels.position[point] - voxels.grid_coord[kept].min(0).astype(np.float32)
+    grid_coord = voxels.grid_coord[kept]
+    origin = np.array([axis.min() for axis in grid_coord.T])  # numpy is slow along axis 0 of (N, 3)
+    grid_coord -= origin
+    position = voxels.position[point] - origin.astype(np.float32)
 
     row = np.full(len(voxels.grid_coord), -1)
     row[kept] = np.arange(len(kept))

@@ -60,5 +60,5 @@ def nearest_voxels(grid_coord: np.ndarray, count: int) -> np.ndarray:
     if len(grid_coord) <= count:
         return np.arange(len(grid_coord))
     centre = grid_coord[np.random.randint(len(grid_coord))]
-    distance = np.square(grid_coord - centre).sum(1)
+    distance = sum(np.square(axis - middle) for axis, middle in zip(grid_coord.T, centre, strict=True))
     return np.sort(np.argpartition(distance, count - 1)[:count])

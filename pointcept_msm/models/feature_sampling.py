@@ -2,12 +2,15 @@
 
 Three rules, all O(points): `exact` (trilinear about voxel centres, weights shared among the occupied corners),
 `released` (the numbers of the authors' published code: a drifting shift, empty cells count as zero) and `nearest` (the
-voxel that holds the point). Nothing is ever made dense: corners are found by binary search in sorted 64-bit keys.
+voxel that holds the point). Nothing is ever made dense: corners are found by binary search in sorted 64-bit keys, the
+two of an edge along z by one search, because their keys are neighbours. Without gradients the queries are taken in
+blocks that fit the cache, in the order of their voxels, so beyond its result the function needs little memory.
 
-Legend: N points, U distinct query voxels, V voxels, C channels, B scenes.
+Legend: N points, R queries of a block, V voxels, C channels, B scenes.
 """
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -17,7 +20,19 @@ from pointcept_msm.models.layers.voxel_levels import Level
 MODES = ("exact", "released", "nearest")
 AXIS_BITS = 16  # three axes take 48 bits of a key, which leaves 15 for the scene
 AXIS_SIZE = 1 << AXIS_BITS
-ROWS_A_BLOCK = 1 << 16  # rows written to the output at once
+QUERIES_A_BLOCK = 1 << 15  # whose corners are found at once
+CPU_ROWS = 1 << 10  # features summed at once, which stay in the cache until they are written
+
+
+class _Table(NamedTuple):
+    """A level made ready for look-ups: key (V,) ascending, row (V,) of each key in feat (V, C); size (B, 3) float64:
+    cells an axis of each scene as the authors count them (`released` only)."""
+
+    key: torch.Tensor
+    row: torch.Tensor
+    feat: torch.Tensor
+    stride: int
+    size: torch.Tensor | None
 
 
 def sample_levels(
@@ -35,27 +50,16 @@ def sample_levels(
     2^16 - 1.
     """
     _check(levels, grid_coord, batch, mode)
+    tables = _build_tables(levels, batch, mode, extent)
     if grid_coord.is_floating_point():
-        centre, inverse = grid_coord.double(), None
+        queries, order = torch.cat([batch.double()[:, None], grid_coord.double()], 1), None
     else:
-        key, inverse = torch.unique(voxel_key(batch, grid_coord), return_inverse=True)
-        batch, grid_coord = split_key(key)
-        centre = grid_coord.double() + 0.5
-    dtype = torch.float32
-    for level in levels:
-        dtype = torch.promote_types(dtype, level.feat.dtype)
-    out = torch.empty(
-        len(batch) if inverse is None else len(inverse),
-        sum(x.feat.shape[1] for x in levels),
-        dtype=dtype,
-        device=centre.device,
-    )
-    start = 0
-    for level in levels:
-        stop = start + level.feat.shape[1]
-        _write(out[:, start:stop], _sample_level(level, centre, batch, mode, extent, dtype), inverse)
-        start = stop
-    return out  # (N, sum C)
+        queries, order = torch.sort(voxel_key(batch, grid_coord), stable=True)
+    if torch.is_grad_enabled() and any(table.feat.requires_grad for table in tables):
+        batch, centre, voxel = _places(queries)
+        feat = torch.cat([_sum(table.feat, *_weigh(table, centre, batch, mode)) for table in tables], 1)
+        return feat if order is None else feat[torch.empty_like(voxel).scatter_(0, order, voxel)]
+    return _sample_blocks(tables, queries, order, mode)  # (N, sum C)
 
 
 def voxel_key(batch: torch.Tensor, coord: torch.Tensor) -> torch.Tensor:
@@ -70,67 +74,141 @@ def split_key(key: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     return key >> (3 * AXIS_BITS), torch.stack(axes, dim=-1)
 
 
-def _sample_level(level, centre, batch, mode, extent, dtype):
-    """Features of one level at centres (U, 3), in finest voxels -> (U, C)."""
-    feat = level.feat.to(dtype)
-    if not len(feat):
-        return feat.new_zeros(len(centre), feat.shape[1])
-    index = centre / level.stride
-    if mode == "nearest":
-        corner = index.floor()[:, None]  # (U, 1, 3)
-        weight = torch.ones_like(corner[..., 0])
-    else:
-        index = index - 0.5 if mode == "exact" else index * (1 - 1 / _scene_size(level, batch, extent))
-        corner, weight = _corners(index)
-    row, found = _find(level.coord, batch, corner)
-    weight = weight * found
-    if mode == "exact":
-        weight = weight / weight.sum(1, keepdim=True).clamp_min(torch.finfo(weight.dtype).tiny)
-    return F.embedding_bag(row, feat, per_sample_weights=weight.to(dtype), mode="sum")  # (U, C)
+def _build_tables(levels, batch, mode, extent):
+    """The levels as `_Table`s, features in one type, at least float32."""
+    dtype = torch.float32
+    for level in levels:
+        dtype = torch.promote_types(dtype, level.feat.dtype)
+    tables = []
+    for level in levels:
+        key, row = torch.sort(voxel_key(level.coord[:, 0], level.coord[:, 1:]))
+        size = _scene_sizes(level, batch, extent) if mode == "released" and len(key) and len(batch) else None
+        tables.append(_Table(key, row, level.feat.to(dtype), level.stride, size))
+    return tables
 
 
-def _corners(index):
-    """The 8 cells around each index (U, 3) and their trilinear weights: (U, 8, 3), (U, 8)."""
-    low = index.floor()
-    high_share = (index - low)[:, None]  # (U, 1, 3)
-    step = torch.tensor([[i, j, k] for i in (0, 1) for j in (0, 1) for k in (0, 1)], device=index.device)  # (8, 3)
-    weight = torch.where(step.bool(), high_share, 1 - high_share).prod(-1)
-    used = (weight > 0).any(0)  # at the finest level the exact form needs one corner of eight
-    return low[:, None] + step[used], weight[:, used]
-
-
-def _find(coord, batch, cell):
-    """Row in `coord` (V, 4) of each cell (U, K, 3) of scene `batch` (U,): rows (U, K), 0 where absent, and found (U,
-    K).
-    """
-    known, order = torch.sort(voxel_key(coord[:, 0], coord[:, 1:]))
-    inside = ((cell >= 0) & (cell < AXIS_SIZE)).all(-1)
-    key = voxel_key(batch[:, None], cell.clamp(0, AXIS_SIZE - 1))
-    place = torch.searchsorted(known, key).clamp_max(len(known) - 1)
-    found = inside & (known[place] == key)
-    return torch.where(found, order[place], 0), found
-
-
-def _scene_size(level, batch, extent):
-    """Cells an axis of each query's scene at this level, as the authors count them: largest index + 1. (U, 3)."""
+def _scene_sizes(level, batch, extent):
+    """Cells an axis of each scene at this level, as the authors count them: largest index + 1. (B, 3)."""
     if extent is None:
         scenes = int(max(level.coord[:, 0].max(), batch.max())) + 1
         top = torch.zeros(scenes, 3, dtype=torch.long, device=batch.device)
         top.scatter_reduce_(0, level.coord[:, :1].long().expand(-1, 3), level.coord[:, 1:].long(), "amax")
     else:
         top = (extent.to(batch.device).long() - 1) // level.stride
-    return (top + 1)[batch.long()].double()
+    return (top + 1).double()
 
 
-def _write(out, feat, inverse):
-    """Write feat, or feat[inverse], to the columns `out`, a block of rows at a time: no second (N, C) array."""
-    if inverse is None:
-        out.copy_(feat)
-    elif feat.requires_grad:
-        out.copy_(feat[inverse])
+def _sample_blocks(tables, queries, order, mode):
+    """Features (N, C) of all queries by blocks; query i belongs to row order[i] of the result, or to row i."""
+    out = tables[0].feat.new_empty(len(queries), sum(table.feat.shape[1] for table in tables))
+    columns = out.split([table.feat.shape[1] for table in tables], 1)
+    if order is not None and torch.equal(order, torch.arange(len(order), device=order.device)):
+        order = None
+    for start in range(0, len(out), QUERIES_A_BLOCK):
+        block = slice(start, start + QUERIES_A_BLOCK)
+        batch, centre, voxel = _places(queries[block])
+        place = block if order is None else order[block]
+        for table, column in zip(tables, columns, strict=True):
+            _write(column, place, table.feat, _weigh(table, centre, batch, mode), voxel)
+    return out
+
+
+def _write(out, place, feat, weighed, voxel):
+    """Write the weighed sums of `feat` to rows `place` of `out`, a few at a time on the CPU. voxel: see `_places`."""
+    row, weight = weighed
+    if voxel is not None and len(row) < len(voxel):
+        row, weight = row[voxel], weight[voxel]
+    if isinstance(place, slice):
+        out = out[place]
+    size = CPU_ROWS if out.device.type == "cpu" else len(row)
+    for start in range(0, len(row), size):
+        few = slice(start, start + size)
+        total = _sum(feat, row[few], weight[few])
+        if isinstance(place, slice):
+            out[few] = total
+        else:
+            out.index_copy_(0, place[few], total)
+
+
+def _places(queries):
+    """Scene (R',) and centre (R', 3) of the distinct queries, and which is each query's (R,); None: each its own.
+
+    queries: sorted keys of voxels (R,), or scene and position (R, 4).
+    """
+    if queries.ndim == 2:
+        return queries[:, 0].long(), queries[:, 1:], None
+    key, voxel = torch.unique_consecutive(queries, return_inverse=True)
+    batch, coord = split_key(key)
+    return batch, coord.double() + 0.5, voxel
+
+
+def _weigh(table, centre, batch, mode):
+    """Rows of a level and their weights, (R, K) each, that make up the feature at each centre (R, 3), in finest
+    voxels."""
+    if not len(table.key):
+        return batch.new_zeros(len(centre), 0), table.feat.new_zeros(len(centre), 0)
+    index = centre / table.stride
+    if mode == "nearest":
+        index = index.floor()
+    elif mode == "exact":
+        index = index - 0.5
     else:
-        for start in range(0, len(out), ROWS_A_BLOCK):
-            out[start : start + ROWS_A_BLOCK] = feat[inverse[start : start + ROWS_A_BLOCK]]
+        index = index * (1 - 1 / table.size)[batch]
+    row, weight = _corners(table, index, batch)
+    if mode == "exact":
+        weight = weight / weight.sum(1, keepdim=True).clamp_min(torch.finfo(weight.dtype).tiny)
+    return row, weight.to(table.feat.dtype)
+
+
+def _sum(feat, row, weight):
+    """Weighed sums of rows of feat (V, C): row and weight (R, K) -> (R, C)."""
+    if not row.shape[1]:
+        return feat.new_zeros(len(row), feat.shape[1])
+    return F.embedding_bag(row, feat, per_sample_weights=weight, mode="sum")
+
+
+def _corners(table, index, batch):
+    """Rows of the 8 cells around each index (R, 3), their trilinear weights, 0 where a cell is absent: (R, 8) twice.
+
+    (R, 1) when every index is whole: at the finest level the exact form needs one corner of eight.
+    """
+    low = index.floor()
+    high_share = index - low
+    low = low.clamp(-2, AXIS_SIZE).long()
+    if not high_share.any():
+        row, found, _, _ = _find_pairs(table, voxel_key(batch, low))
+        inside = ((low >= 0) & (low < AXIS_SIZE)).all(1)
+        return row[:, None], (found & inside).double()[:, None]
+    row, found, cube = _find_cubes(table, voxel_key(batch, low))
+    cell = torch.stack([low, low + 1], -1)  # (R, 3, 2)
+    share = torch.stack([1 - high_share, high_share], -1) * ((cell >= 0) & (cell < AXIS_SIZE))
+    share_xy = share[:, 0, :, None] * share[:, 1, None, :]
+    weight = (share_xy[..., None] * share[:, 2, None, None]).flatten(1) * found[cube]
+    return row[cube], weight
+
+
+def _find_cubes(table, key):
+    """Rows of the 2 x 2 x 2 cells from each `key` (R,) on, any row where absent, and whether found: (K, 8) twice for
+    the K distinct keys, and which is each key's (R,)."""
+    key, cube = torch.unique(key, return_inverse=True)
+    row, found, next_row, next_found = _find_pairs(table, key[:, None] + _edge_offsets(key.device))
+    return torch.stack([row, next_row], -1).flatten(1), torch.stack([found, next_found], -1).flatten(1), cube
+
+
+def _edge_offsets(device):
+    """What the keys of the four edges along z of a cube of 2 x 2 x 2 cells add to its lowest key: (4,)."""
+    step = torch.arange(2, device=device)
+    return ((step[:, None] * AXIS_SIZE + step) * AXIS_SIZE).flatten()
+
+
+def _find_pairs(table, key):
+    """Rows of `key` and of `key + 1`, any row where absent, each with whether it was found: four tensors like key."""
+    last = len(table.key) - 1
+    place = torch.searchsorted(table.key, key).clamp_max_(last)
+    found = table.key[place] == key
+    next_place = (place + found).clamp_max_(last)
+    next_found = table.key[next_place] == key + 1
+    return table.row[place], found, table.row[next_place], next_found
 
 
 def _check(levels, grid_coord, batch, mode):

@@ -9,6 +9,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from pointcept_msm.models import feature_sampling
 from pointcept_msm.models.feature_sampling import sample_levels, split_key, voxel_key
 from pointcept_msm.models.layers.voxel_levels import Level
 
@@ -63,6 +64,35 @@ def test_equals_dense_grid_sample(mode, align_corners, renormalise, seed):
     want = [dense_sample(x, queries[:, 0], queries[:, 1:], align_corners, renormalise) for x in levels]
     got = sample_levels(levels, queries[:, 1:], queries[:, 0], mode)
     torch.testing.assert_close(got, torch.cat(want, 1))
+
+
+@pytest.mark.parametrize("shuffled", [False, True])
+@pytest.mark.parametrize("mode, align_corners, renormalise", [("exact", False, True), ("released", True, False)])
+def test_blocks_equal_dense_grid_sample(mode, align_corners, renormalise, shuffled, monkeypatch):
+    """Many blocks, the last of each not full, some points of one voxel in two blocks; in order of voxels or not."""
+    monkeypatch.setattr(feature_sampling, "QUERIES_A_BLOCK", 50)
+    monkeypatch.setattr(feature_sampling, "CPU_ROWS", 7)
+    levels, fine = make_levels()
+    queries = torch.cat([fine, fine[::3], fine[:1].expand(120, -1)])
+    if not shuffled:
+        queries = queries[voxel_key(queries[:, 0], queries[:, 1:]).argsort()]
+    want = [dense_sample(x, queries[:, 0], queries[:, 1:], align_corners, renormalise) for x in levels]
+    torch.testing.assert_close(sample_levels(levels, queries[:, 1:], queries[:, 0], mode), torch.cat(want, 1))
+    apart = sample_levels(levels, queries[:, 1:] + 0.5, queries[:, 0], mode)
+    torch.testing.assert_close(apart, torch.cat(want, 1))
+
+
+def test_corners_stay_in_their_row_and_scene():
+    """Keys of the last cell of a row and of the first of the next, or of the next scene, are neighbours."""
+    top = feature_sampling.AXIS_SIZE - 1
+    coord = torch.tensor([[0, 4, 4, top], [0, 4, 5, 0], [0, top, top, top], [1, 0, 0, 0]])
+    level = Level(coord.int(), torch.tensor([[1.0], [2], [4], [8]]), 1)
+    for rows, want in ((slice(0, 4), [1.0, 2, 4, 8]), (slice(3, 4), [8.0])):
+        for shift in (-0.25, 0.25):
+            place = coord[rows, 1:].double() + 0.5
+            place[:, 2] += shift
+            got = sample_levels([level], place, coord[rows, 0], "exact")[:, 0]
+            torch.testing.assert_close(got, torch.tensor(want))
 
 
 def test_modes_differ_and_exact_keeps_constants():

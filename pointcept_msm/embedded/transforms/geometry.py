@@ -10,13 +10,18 @@ import numpy as np
 from pointcept_msm.embedded.registry import TRANSFORMS
 
 
+def find_extent(coord):
+    """Smallest and largest value of each axis of coord (N, 3): numpy is slow along axis 0 of such arrays."""
+    return np.array([axis.min() for axis in coord.T]), np.array([axis.max() for axis in coord.T])
+
+
 @TRANSFORMS.register_module()
 class PositiveShift:
     """Move the scene so that its smallest coordinates are 0."""
 
     def __call__(self, data_dict):
         if "coord" in data_dict:
-            data_dict["coord"] -= data_dict["coord"].min(axis=0)
+            data_dict["coord"] -= find_extent(data_dict["coord"])[0]
         return data_dict
 
 
@@ -29,7 +34,7 @@ class CenterShift:
 
     def __call__(self, data_dict):
         if "coord" in data_dict:
-            low, high = data_dict["coord"].min(axis=0), data_dict["coord"].max(axis=0)
+            low, high = find_extent(data_dict["coord"])
             data_dict["coord"] -= [*((low[:2] + high[:2]) / 2), low[2] if self.apply_z else 0]
         return data_dict
 
@@ -76,7 +81,8 @@ def rotate_points(data_dict: dict, matrix, center=None) -> dict:
     """Turn coord about `center` (the middle of the extent when None), and normal about the origin."""
     if "coord" in data_dict:
         if center is None:
-            center = (data_dict["coord"].min(axis=0) + data_dict["coord"].max(axis=0)) / 2
+            low, high = find_extent(data_dict["coord"])
+            center = (low + high) / 2
         data_dict["coord"] -= center
         data_dict["coord"] = np.dot(data_dict["coord"], matrix.T)
         data_dict["coord"] += center
