@@ -1,8 +1,10 @@
-"""Memory that a step freed, back to the system: scenes differ in size, and glibc's allocator keeps ever more pieces of
-freed memory that fit nothing, until a CPU run holds several times what a step needs (docs/results/robustness.md)."""
+"""Memory that a step has done with, back to the system: scenes differ in size, so that on a CPU the allocator keeps
+ever more pieces of freed memory that fit nothing, and oneDNN ever more compiled products (docs/results/robustness.md).
+"""
 
 import ctypes
 import functools
+import os
 import sys
 
 EVERY = 10  # steps
@@ -23,3 +25,11 @@ def release_freed_memory(step: int) -> bool:
         return False
     trim(0)
     return True
+
+
+def limit_kernel_cache() -> None:
+    """Let oneDNN keep no compiled products: every scene has other shapes, so none is used twice, and up to 1,024 stay.
+
+    To be called before the process's first product; a capacity that the environment states is kept.
+    """
+    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "0")

@@ -18,7 +18,7 @@ from pointcept_msm.embedded import comm
 from pointcept_msm.embedded.batches import read_batches
 from pointcept_msm.embedded.environment import describe_environment
 from pointcept_msm.embedded.event_writer import build_event_writer
-from pointcept_msm.embedded.freed_memory import release_freed_memory
+from pointcept_msm.embedded.freed_memory import limit_kernel_cache, release_freed_memory
 from pointcept_msm.embedded.hooks import HookBase, build_hooks
 from pointcept_msm.embedded.loader import SceneError, build_train_loader, build_val_loader, stop_workers
 from pointcept_msm.embedded.logger import build_logger, close_logger
@@ -42,6 +42,7 @@ class DefaultTrainer:
     resumes_exactly = True
 
     def __init__(self, cfg):
+        limit_kernel_cache()
         self.cfg = cfg
         self.device = comm.get_device()
         self.epoch, self.start_epoch, self.max_epoch = 0, 0, cfg.eval_epoch

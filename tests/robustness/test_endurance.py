@@ -6,12 +6,14 @@ from pathlib import Path
 import pytest
 import torch
 
+from pointcept_msm.embedded.freed_memory import limit_kernel_cache
 from pointcept_msm.host import HOOKS, HookBase, register
 from tests import toy
 from tests.robustness import msm_run
 from tests.robustness.msm_run import find_differences
 
 STEPS, WINDOW, WARM_UP = 300, 60, 60
+limit_kernel_cache()  # before other tests of this process multiply anything
 STATUS, RESET = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
 
