@@ -7,7 +7,7 @@ import functools
 import os
 import sys
 
-EVERY = 10  # steps
+EVERY = 50  # steps
 
 
 @functools.cache
