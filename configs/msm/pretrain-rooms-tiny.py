@@ -2,7 +2,7 @@
 
 Command:  sh tools/train.sh -c configs/msm/pretrain-rooms-tiny.py
 Data:     made on first use under data/rooms (64 rooms).
-Hardware: two CPU cores, 3 to 5 minutes, 1.2 GB.
+Hardware: two CPU cores, about 5 minutes, 1.2 GB.
 Expected: loss 0.42 -> 0.15; kNN 34.3, linear 37.2 mIoU against 19.9, 18.6 at random (three seeds, docs/results.md).
 """
 
