@@ -11,6 +11,8 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from .screening import MOST_CANDIDATES, best_candidates, candidates, halves_pay, round_rows
+
 LevelSlice = tuple[str, float, slice]
 SPARE = 4  # neighbours kept beyond k, for those that tie with the last
 ROUNDING = 2e-6  # of a cosine in float32
@@ -46,19 +48,35 @@ def find_neighbours(
             f"queries are {tuple(query.shape)} and the bank {tuple(bank.shape)}; the bank needs rows of the same width"
         )
     keep = min(k + SPARE, len(bank))
-    best = torch.full((len(query), keep), -2.0)  # below any cosine
-    row = torch.zeros((len(query), keep), dtype=torch.long)
+    search = _screened_block if halves_pay(str(device)) else _whole_block
+    best = [torch.full((len(part), keep), -2.0, device=device) for part in query.split(query_chunk)]  # below any cosine
+    row = [torch.zeros_like(part, dtype=torch.long) for part in best]
     parts = [normalise_levels(part.to(device), levels) for part in query.split(query_chunk)]
     for start in range(0, len(bank), bank_chunk):
         part = normalise_levels(bank[start : start + bank_chunk].to(device), levels)
-        for low, query_part in zip(range(0, len(query), query_chunk), parts, strict=True):
-            rows = slice(low, low + query_chunk)
-            value, index = (query_part @ part.T).topk(min(keep, len(part)), dim=1)
-            value, place = torch.cat([best[rows], value.cpu()], 1).topk(keep, dim=1)
-            best[rows] = value
-            row[rows] = torch.cat([row[rows], index.cpu() + start], 1).gather(1, place)
-    best, row = order_ties(best, row, len(bank))
+        for i, (value, index) in enumerate(search(parts, part, best, keep)):
+            best[i], place = torch.cat([best[i], value], 1).topk(keep, dim=1)
+            row[i] = torch.cat([row[i], index + start], 1).gather(1, place)
+    best, row = order_ties(torch.cat(best).cpu(), torch.cat(row).cpu(), len(bank))
     return best[:, :k], row[:, :k]
+
+
+def _whole_block(queries, bank, best, keep):
+    """The `keep` best of a part of the bank for each chunk of queries: similarities and rows of the part."""
+    for query in queries:
+        yield (query @ bank.T).topk(min(keep, len(bank)), dim=1)
+
+
+def _screened_block(queries, bank, best, keep):
+    """As `_whole_block`, but only those that may enter the best so far."""
+    rounded = round_rows(bank)
+    for i, query in enumerate(queries):
+        floor = best[i][:, -1]
+        pairs = candidates(round_rows(query), rounded, floor) if floor.min() > -1 else None
+        if pairs is None or len(pairs) > MOST_CANDIDATES * len(query) * len(bank):
+            yield (query @ bank.T).topk(min(keep, len(bank)), dim=1)
+        else:
+            yield best_candidates(query, bank, pairs, keep)
 
 
 def order_ties(best: torch.Tensor, row: torch.Tensor, count: int) -> tuple[torch.Tensor, torch.Tensor]:

@@ -5,9 +5,15 @@ import pytest
 import torch
 from sklearn.neighbors import NearestNeighbors
 
+from pointcept_msm.probing import knn
 from pointcept_msm.probing.knn import balanced_bank, find_neighbours, natural_bank, normalise_levels, predict_knn
 
 LEVELS = [("a", 0.02, slice(0, 6)), ("b", 0.04, slice(6, 16))]
+
+
+@pytest.fixture(autouse=True, params=[False, True], ids=["whole", "screened"])
+def screening(request, monkeypatch):
+    monkeypatch.setattr(knn, "halves_pay", lambda device: request.param)
 
 
 def clusters(seed=0, rows=600, width=16, classes=5, noise=1.0):
