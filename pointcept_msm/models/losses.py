@@ -9,7 +9,7 @@ import torch.nn.functional as F
 
 from pointcept_msm.host import LOSSES, register
 
-KINDS = ("smooth_l1", "cosine")
+KINDS = ("smooth_l1", "cosine", "info_nce")
 
 
 def voxel_loss(prediction: torch.Tensor, target: torch.Tensor, kind: str = "smooth_l1", beta: float = 1.0):
@@ -18,6 +18,12 @@ def voxel_loss(prediction: torch.Tensor, target: torch.Tensor, kind: str = "smoo
     if kind == "smooth_l1":
         return F.smooth_l1_loss(prediction, target, beta=beta, reduction="none").mean(1)
     return 2 - 2 * F.cosine_similarity(prediction, target, dim=1)
+
+
+def info_nce(prediction: torch.Tensor, target: torch.Tensor, temperature: float) -> torch.Tensor:
+    """prediction, target (M, C) -> (M,): cross-entropy of finding its own target among all M, by cosine."""
+    similarity = F.normalize(prediction.float(), dim=1) @ F.normalize(target.float(), dim=1).T / temperature  # (M, M)
+    return F.cross_entropy(similarity, torch.arange(len(prediction), device=prediction.device), reduction="none")
 
 
 def mean_per_scene(values: torch.Tensor, scene: torch.Tensor, num_scenes: int) -> torch.Tensor:
@@ -29,13 +35,28 @@ def mean_per_scene(values: torch.Tensor, scene: torch.Tensor, num_scenes: int) -
 
 @register(LOSSES, "MSMLoss")
 class MSMLoss:
-    """kind: "smooth_l1" (with beta) or "cosine"."""
+    """kind: "smooth_l1" (with beta), "cosine", or "info_nce" (with temperature): a voxel's prediction must find its own
+    target among those of `voxels` supervised voxels of the same view and level, drawn anew each time.
+    """
 
-    def __init__(self, kind: str = "smooth_l1", beta: float = 1.0):
+    def __init__(self, kind: str = "smooth_l1", beta: float = 1.0, temperature: float = 0.1, voxels: int = 2048):
         if kind not in KINDS:
             raise ValueError(f"MSMLoss kind is {kind!r}; choose one of {', '.join(KINDS)}.")
-        self.kind, self.beta = kind, beta
+        if temperature <= 0 or voxels < 2:
+            raise ValueError(f"MSMLoss temperature {temperature}, voxels {voxels}: give above 0, and at least 2.")
+        self.kind, self.beta, self.temperature, self.voxels = kind, beta, temperature, voxels
 
     def __call__(self, prediction, target, scene, num_scenes):
         """prediction, target (M, C); scene (M,) view index -> scalar; 0 (with a gradient path) when M is 0."""
+        if self.kind == "info_nce":
+            return self._info_nce(prediction, target, scene, num_scenes)
         return mean_per_scene(voxel_loss(prediction, target, self.kind, self.beta), scene, num_scenes)
+
+    def _info_nce(self, prediction, target, scene, num_scenes):
+        losses = []
+        for view in range(num_scenes):
+            rows = (scene == view).nonzero().flatten()
+            rows = rows[torch.randperm(len(rows), device=rows.device)[: self.voxels]]
+            if len(rows):
+                losses.append(info_nce(prediction[rows], target[rows], self.temperature).mean())
+        return torch.stack(losses).mean() if losses else prediction.sum()  # which is 0, with a gradient

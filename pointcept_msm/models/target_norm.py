@@ -7,20 +7,24 @@ import torch
 import torch.distributed as dist
 import torch.nn.functional as F
 
-TARGET_NORMS = ("batch", "layer", "both", "none")
+TARGET_NORMS = ("batch", "layer", "both", "whiten", "none")
 EPS = 1e-6
+SHRINK = 0.1  # of the correlations towards none: few voxels of a coarse level cannot tell them well
 
 
 def normalise_target(feat: torch.Tensor, norm: str) -> torch.Tensor:
     """feat (V, C) -> (V, C) float32.
 
-    batch: per channel over all voxels of all processes; layer: per voxel; both: batch, then layer; none.
+    batch: per channel over all voxels of all processes; layer: per voxel; both: batch, then layer; whiten: batch, then
+    without correlations between channels, so that no direction of a feature weighs more than another; none.
     """
     if norm not in TARGET_NORMS:
         raise ValueError(f"target_norm is {norm!r}; choose one of {', '.join(TARGET_NORMS)}.")
     feat = feat.float()
-    if norm in ("batch", "both"):
+    if norm in ("batch", "both", "whiten"):
         feat = standardise(feat)
+    if norm == "whiten":
+        feat = decorrelate(feat)
     if norm in ("layer", "both"):
         feat = F.layer_norm(feat, feat.shape[1:])
     return feat
@@ -33,6 +37,15 @@ def standardise(feat: torch.Tensor) -> torch.Tensor:
     centred = feat.double() - mean
     variance = _sum_over_processes(centred.square().sum(0)) / count
     return (centred / (variance + EPS).sqrt()).to(feat.dtype)
+
+
+def decorrelate(feat: torch.Tensor) -> torch.Tensor:
+    """Standardised feat (V, C) -> feat @ R^(-1/2), R its correlations over all processes, shrunk (ZCA whitening)."""
+    count = _sum_over_processes(feat.new_tensor([len(feat)], dtype=torch.float64))
+    correlation = _sum_over_processes(feat.double().T @ feat.double()) / count
+    unit = torch.eye(len(correlation), dtype=torch.float64, device=feat.device)
+    value, vector = torch.linalg.eigh(torch.lerp(correlation, unit, SHRINK))
+    return feat @ ((vector * value.rsqrt()) @ vector.T).to(feat.dtype)
 
 
 def _sum_over_processes(x):
