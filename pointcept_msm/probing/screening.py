@@ -1,8 +1,8 @@
 """Fewer exact cosines for the kNN probe: a product of halves rules out nearly all rows, and only the rest are compared
 in float32.
 
-For unit rows q, b and their bfloat16 roundings q', b', by Cauchy and Schwarz |qb - q'b'| <= |q - q'| + |q'| |b - b'|. No
-pair can break this bound, so a row whose rounded cosine lies that far below the k-th best so far cannot be among the k
+For unit rows q, b and their bfloat16 roundings q', b', by Cauchy and Schwarz |qb - q'b'| <= |q - q'| + |q'| |b - b'|.
+No pair can break this bound, so a row whose rounded cosine lies that far below the k-th best so far cannot be among the
 best: the search stays exact. Rounding product and floor to bfloat16 as well is harmless, because rounding keeps order.
 """
 
