@@ -88,7 +88,8 @@ DENSE_SAMPLING_LIMIT = 400_000
 
 
 def sampling(scene, settings) -> dict[str, Callable]:
-    """Features of five levels (64 to 384 channels) to every voxel; `dense` is the authors' method."""
+    """Features of five levels (64 to 384 channels) to every voxel, into a new array or a given one; `dense` is the
+    authors' method."""
     grid = torch.from_numpy(scene["grid_coord"]).to(settings.device)
     pyramid = build_levels(scene, 5, settings.device)
     widths = (64, 96, 128, 256, 384)
@@ -97,9 +98,11 @@ def sampling(scene, settings) -> dict[str, Callable]:
         for i, width in enumerate(widths)
     ]
     batch = torch.zeros(len(grid), dtype=torch.long, device=settings.device)
-    cases = {
-        mode: _no_grad(lambda mode=mode: sample_levels(levels, grid, batch, mode)) for mode in ("exact", "released")
-    }
+    given = torch.zeros(len(grid), sum(widths), device=settings.device)
+    cases = {}
+    for mode in ("exact", "released"):
+        for name, out in ((mode, None), (f"{mode}, given array", given)):
+            cases[name] = _no_grad(lambda mode=mode, out=out: sample_levels(levels, grid, batch, mode, out=out))
     if len(grid) <= DENSE_SAMPLING_LIMIT:
         cases["dense"] = _no_grad(lambda: torch.cat([dense_released(level, grid) for level in levels], 1))
     return cases

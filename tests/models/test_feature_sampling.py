@@ -191,6 +191,27 @@ def test_half_precision_gives_float32():
     torch.testing.assert_close(got, want)
 
 
+@pytest.mark.parametrize("mode", ["exact", "released", "nearest"])
+def test_a_given_array_is_written_whole_and_returned(mode):
+    levels, fine = make_levels()
+    for place in (fine[:, 1:], fine[:, 1:] + 0.3):
+        want = sample_levels(levels, place, fine[:, 0], mode)
+        given = torch.full_like(want, torch.nan)
+        assert sample_levels(levels, place, fine[:, 0], mode, out=given) is given
+        assert torch.equal(given, want)
+
+
+def test_a_given_array_that_does_not_fit_is_refused():
+    levels, fine = make_levels()
+    good = sample_levels(levels, fine[:, 1:], fine[:, 0])
+    for bad in (good[1:], good[:, 1:], good.half()):
+        with pytest.raises(ValueError, match=r"out is \(.*; give \("):
+            sample_levels(levels, fine[:, 1:], fine[:, 0], out=bad)
+    trained = [x._replace(feat=x.feat.requires_grad_()) for x in levels]
+    with pytest.raises(ValueError, match="need gradients"):
+        sample_levels(trained, fine[:, 1:], fine[:, 0], out=good)
+
+
 @pytest.mark.parametrize(
     "change, text",
     [(dict(mode="linear"), "allowed: exact"), (dict(grid=-1), "spans -1"), (dict(batch=3), r"must be \(N, 3\)")],
