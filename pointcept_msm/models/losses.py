@@ -21,9 +21,12 @@ def voxel_loss(prediction: torch.Tensor, target: torch.Tensor, kind: str = "smoo
 
 
 def info_nce(prediction: torch.Tensor, target: torch.Tensor, temperature: float) -> torch.Tensor:
-    """prediction, target (M, C) -> (M,): cross-entropy of finding its own target among all M, by cosine."""
-    similarity = F.normalize(prediction.float(), dim=1) @ F.normalize(target.float(), dim=1).T / temperature  # (M, M)
-    return F.cross_entropy(similarity, torch.arange(len(prediction), device=prediction.device), reduction="none")
+    """prediction, target (M, C) -> (M,): cross-entropy of finding its own target among all M, by cosine; float32 also
+    under autocast."""
+    own = torch.arange(len(prediction), device=prediction.device)
+    with torch.autocast(prediction.device.type, enabled=False):
+        similarity = F.normalize(prediction.float(), dim=1) @ F.normalize(target.float(), dim=1).T / temperature
+        return F.cross_entropy(similarity, own, reduction="none")
 
 
 def mean_per_scene(values: torch.Tensor, scene: torch.Tensor, num_scenes: int) -> torch.Tensor:

@@ -51,6 +51,12 @@ def test_info_nce_equals_a_loop_within_each_scene():
     assert float(loss) == pytest.approx(np.mean(per_scene), rel=1e-5)
 
 
+def test_info_nce_is_float32_under_autocast():
+    want = MSMLoss("info_nce")(PREDICTION, TARGET, SCENE, 3)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert torch.equal(MSMLoss("info_nce")(PREDICTION, TARGET, SCENE, 3), want)
+
+
 def test_info_nce_of_at_most_so_many_voxels():
     torch.manual_seed(0)
     alike = torch.ones(50, 3)  # nobody can tell them apart: the loss is the log of their number
