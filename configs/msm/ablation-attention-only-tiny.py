@@ -4,7 +4,7 @@ Command:  sh tools/train.sh -c configs/msm/ablation-attention-only-tiny.py
           sh tools/test.sh -c configs/msm/probe-rooms-tiny.py -w exp/msm/ablation-attention-only-tiny
 Network:  Attention at every level, deeper where it is coarse: 2.3 M values, as many as the hybrid.
 Hardware: as pretrain-rooms-tiny.py.
-Expected: not known yet.
+Expected: docs/results.md.
 """
 
 _base_ = ["pretrain-rooms-tiny.py"]

@@ -4,7 +4,7 @@ Command:  sh tools/train.sh -c configs/msm/ablation-conv-only-tiny.py
           sh tools/test.sh -c configs/msm/probe-rooms-tiny.py -w exp/msm/ablation-conv-only-tiny
 Network:  One block a level, two at 32 cm: 2.4 M values, 2.3 M with attention.
 Hardware: as pretrain-rooms-tiny.py.
-Expected: not known yet.
+Expected: docs/results.md.
 """
 
 _base_ = ["pretrain-rooms-tiny.py"]

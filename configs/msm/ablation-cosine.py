@@ -1,4 +1,4 @@
-"""Ablation of pretrain-scannet-4cm: cosine distance in place of smooth L1.
+"""Ablation of pretrain-scannet-4cm: cosine distance in place of info_nce.
 
 Command:  sh tools/train.sh -c configs/msm/ablation-cosine.py -g 4
 Hardware: as pretrain-scannet-4cm.py.

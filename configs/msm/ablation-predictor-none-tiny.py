@@ -3,7 +3,7 @@
 Command:  sh tools/train.sh -c configs/msm/ablation-predictor-none-tiny.py
           sh tools/test.sh -c configs/msm/probe-rooms-tiny.py -w exp/msm/ablation-predictor-none-tiny
 Hardware: as pretrain-rooms-tiny.py.
-Expected: not known yet.
+Expected: docs/results.md.
 """
 
 _base_ = ["pretrain-rooms-tiny.py"]

@@ -21,7 +21,7 @@ model = dict(
     grid_size=0.04,
     mask_ratio=0.4,
     mask_patch=0.32,
-    loss=dict(type="MSMLoss", kind="smooth_l1"),
+    loss=dict(type="MSMLoss", kind="info_nce"),
 )
 data = dict(
     train=dict(

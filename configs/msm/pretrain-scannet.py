@@ -5,6 +5,7 @@ Data:     data/scannet in Pointcept's format (train/<scene>/{coord,color,normal,
 Hardware: meant for 8 GPUs at 1 or 2 scenes each; not run on a GPU by us yet. One step of one scene was run on a CPU:
           time and memory in docs/results.md.
 Expected: linear probe 68.7 mIoU on ScanNet val after 1800 epochs, the paper's number; ours is not known.
+          The paper does not state its loss; info_nce was chosen on rooms (docs/results.md).
 """
 
 _base_ = ["_base_/runtime.py", "_base_/pretrain.py", "_base_/augment.py", "_base_/hunet_2cm.py"]
@@ -22,7 +23,7 @@ model = dict(
     grid_size=0.02,
     mask_ratio=0.4,
     mask_patch=0.32,
-    loss=dict(type="MSMLoss", kind="smooth_l1"),
+    loss=dict(type="MSMLoss", kind="info_nce"),
 )
 data = dict(
     train=dict(

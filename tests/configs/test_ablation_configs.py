@@ -30,7 +30,8 @@ def count(cfg):
 
 def test_all_are_there():
     wanted = "attention-only conv-only cosine last-level mask-ratio no-mask patch-size predictor-linear predictor-none"
-    assert {f"ablation-{name}" for name in [*wanted.split(), "same-view", "top-down", "visible"]} == set(NAMES)
+    wanted += " same-view smooth-l1 supervise-all top-down visible"
+    assert {f"ablation-{name}" for name in wanted.split()} == set(NAMES)
 
 
 @pytest.mark.parametrize("stem", NAMES)

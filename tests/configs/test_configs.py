@@ -49,9 +49,10 @@ def test_names_are_registered_and_values_agree(path):
 @pytest.mark.parametrize("path", PRETRAIN, ids=lambda path: path.stem)
 def test_voxel_size_and_inputs_are_the_same_in_model_and_views(path):
     cfg = load_run_config(str(path))
-    views = cfg.data.train.transform[-1]
-    assert views.type == "MSMViews"
-    assert views.grid_size == cfg.model.grid_size == cfg.grid_size and tuple(views.feat_keys) == tuple(cfg.feat_keys)
+    for data in cfg.data.train.get("datasets", [cfg.data.train]):
+        views = data.transform[-1]
+        assert views.type == "MSMViews" and views.grid_size == cfg.model.grid_size == cfg.grid_size
+        assert tuple(views.feat_keys) == tuple(cfg.feat_keys)
     coarsest = cfg.grid_size * 2 ** (len(cfg.model.backbone.enc_channels) - 1)
     assert cfg.model.mask_patch <= coarsest + 1e-9, "patches larger than a coarsest voxel are an ablation"
 
