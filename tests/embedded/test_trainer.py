@@ -124,6 +124,19 @@ def test_max_steps_ends_the_run_and_shortens_the_schedule(tmp_path):
     assert trainer.epoch == 0 and (tmp_path / "run" / "student.safetensors").is_file()
 
 
+@pytest.mark.parametrize("steps", [1, 20])
+def test_a_run_too_short_for_its_warm_up_still_trains(tmp_path, steps):
+    """pct_start * steps of at most 1: the first step is taken at the peak, not at nothing, and none fails."""
+    cycle = dict(type="OneCycleLR", max_lr=0.05, pct_start=0.05)
+    trainer = toy.build_trainer(tmp_path, [f"max_steps={steps}"], scheduler=cycle, epoch=6, evaluate=False)
+    before = weights(trainer)
+    trainer.train()
+    rates = [json.loads(line)["lr"] for line in (tmp_path / "run/metrics.jsonl").read_text().splitlines()]
+    assert len(rates) == steps and rates[0] == pytest.approx(0.05) and rates == sorted(rates, reverse=True)
+    moved = (weights(trainer)["student.backbone.weight"] - before["student.backbone.weight"]).abs().max()
+    assert moved > 0.02, "AdamW's first step is as long as the rate"
+
+
 def test_half_precision_on_a_cpu_only_when_asked(tmp_path):
     trainer = toy.build_trainer(tmp_path, ["enable_amp=true", "amp_dtype=bfloat16"])
     with trainer.autocast():
