@@ -108,7 +108,7 @@ def test_one_cycle_may_warm_up_to_the_end(steps):
 
 @pytest.mark.parametrize("share", [-0.1, 1.5, float("nan"), "0.1", None, True])
 def test_a_share_that_is_none_is_refused(share):
-    with pytest.raises(ValueError, match="pct_start is .*from 0 to 1"):
+    with pytest.raises(ValueError, match=r"pct_start is .*from 0 to 1"):
         build_scheduler(dict(type="OneCycleLR", max_lr=1.0, pct_start=share, total_steps=9), optimizer())
 
 
