@@ -21,11 +21,12 @@ LAST = Path("run/model/model_last.pth")
 TIMES = ("scenes_per_second", "seconds_per_step", "peak_memory_mib")
 
 
-def run_and_crash(folder, epoch, iteration, number, options=()):
+def run_and_crash(folder, epoch, iteration, number, options=(), hang_up=signal.SIG_DFL):
     """Train in a forked process that gets a signal after that iteration; returns its exit code."""
 
     def crash():
         os.setsid()
+        signal.signal(signal.SIGHUP, hang_up)  # nohup ignores it
         os.environ["TOY_CRASH"] = f"{epoch},{iteration},{int(number)}"
         train(folder, options)
 
@@ -95,12 +96,17 @@ def test_kill_and_resume_equals_no_kill(tmp_path, whole, moment):
     assert_same_run(tmp_path, whole)
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGHUP, 129)])
 def test_a_polite_signal_saves_and_the_run_goes_on(tmp_path, whole, number, code):
     assert run_and_crash(tmp_path, 1, 1, number) == code
     assert read(tmp_path / LAST)["msm"]["step"] == 10, "the step it was in is finished and saved"
     assert f"Stopped by {number.name} after step 10" in (tmp_path / "run/train.log").read_text()
     resume(tmp_path)
+    assert_same_run(tmp_path, whole)
+
+
+def test_a_run_under_nohup_survives_the_terminal(tmp_path, whole):
+    assert run_and_crash(tmp_path, 1, 1, signal.SIGHUP, hang_up=signal.SIG_IGN) == 0
     assert_same_run(tmp_path, whole)
 
 
