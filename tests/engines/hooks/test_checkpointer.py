@@ -26,7 +26,8 @@ def run_and_crash(folder, epoch, iteration, number, options=(), hang_up=signal.S
 
     def crash():
         os.setsid()
-        signal.signal(signal.SIGHUP, hang_up)  # nohup ignores it
+        signal.signal(signal.SIGHUP, hang_up)  # nohup ignores it, and a shell SIGINT in the background
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         os.environ["TOY_CRASH"] = f"{epoch},{iteration},{int(number)}"
         train(folder, options)
 
@@ -140,6 +141,26 @@ def test_a_torn_file_falls_back_to_the_one_before(tmp_path, whole):
     log = (tmp_path / "run/train.log").read_text()
     assert "WARNING" in log and "model_last.prev.pth" in log and f"Resuming at step {before}:" in log
     assert_same_run(tmp_path, whole)
+
+
+@pytest.mark.parametrize("best", [True, False])
+@pytest.mark.parametrize("left", ["model_last.pth", "model_last.prev.pth", "both"])
+def test_a_run_whose_checkpoints_are_all_torn_says_what_is_left(tmp_path, left, best):
+    train(tmp_path, ["max_steps=3"])
+    folder = (tmp_path / LAST).parent
+    names = ("model_last.pth", "model_last.prev.pth") if left == "both" else (left,)
+    for path in list(folder.iterdir()):
+        if path.name in names:
+            whole = path.read_bytes()
+            path.unlink()  # it may share its bytes with model_best.pth
+            path.write_bytes(whole[: len(whole) // 2])
+        elif path.name != "model_best.pth" or not best:
+            path.unlink()
+    before = {path: path.read_bytes() for path in folder.iterdir()}
+    expected = r"from model_best\.pth beside it\.$" if best else r"start a new run\.$"
+    with pytest.raises(ValueError, match=rf"^cannot resume: \S+{names[-1]} is damaged.*{expected}") as caught:
+        resume(tmp_path)
+    assert "\n" not in str(caught.value) and {path: path.read_bytes() for path in folder.iterdir()} == before
 
 
 def test_a_full_disk_leaves_the_old_file_intact(tmp_path):
