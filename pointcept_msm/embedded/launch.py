@@ -16,6 +16,7 @@ from pointcept_msm.embedded.environment import ROOT
 from pointcept_msm.embedded.orphans import die_with_parent
 
 TIMEOUT = timedelta(minutes=60)
+PATIENCE = 30  # seconds for torchrun to see which process failed first
 PASSED_ON = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 PEER_LOST = (
     "by peer",
@@ -102,10 +103,11 @@ def _run_in_group(main, args):
 
 
 def _leave_broken_group():
-    """End this process when another one of the run has: at once, as threads of the broken group would abort a normal
-    end, but a moment later than the other, whose exit code says why."""
+    """End this process when another one of the run has: without the interpreter's end, which threads of the broken
+    group would turn into an abort, and after the other, whose exit code says why: then torchrun ends this one."""
     print("error: another process of the run ended first; what it said tells why.", file=sys.stderr, flush=True)
-    time.sleep(1)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    time.sleep(PATIENCE)
     os._exit(1)
 
 

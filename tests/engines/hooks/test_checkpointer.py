@@ -188,6 +188,27 @@ def test_no_space_is_said_in_plain_words(tmp_path, monkeypatch):
         save_pth({}, tmp_path / "model_last.pth")
 
 
+def test_events_are_on_the_disk_before_the_checkpoint_they_lead_to(tmp_path):
+    class Writer:
+        """Notes whether there was a checkpoint when it was told to write."""
+
+        def __init__(self):
+            self.seen = []
+
+        def flush(self):
+            self.seen.append((tmp_path / LAST).exists())
+
+        def add_scalar(self, *_):
+            pass
+
+        close = add_scalar
+
+    trainer = toy.build_trainer(tmp_path, ["max_steps=4"])
+    trainer.writer = Writer()
+    trainer.train()
+    assert trainer.writer.seen == [False, True], "at the third step, and at the end"
+
+
 def test_contents_and_companions(whole):
     state, folder = read(whole / LAST), (whole / LAST).parent
     assert state.keys() == {"epoch", "state_dict", "optimizer", "scheduler", "scaler", "best_metric_value", "msm"}
