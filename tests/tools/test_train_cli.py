@@ -166,6 +166,14 @@ def test_the_shell_scripts_refuse_mistakes(script, arguments, message):
     assert done.returncode == 2 and message in done.stderr and done.stderr.count("\n") == 1
 
 
+@pytest.mark.parametrize("flag", ["-h", "--help"])
+@pytest.mark.parametrize("script", ["train", "test"])
+def test_the_shell_scripts_say_what_they_take(script, flag):
+    done = shell(f"{script}.sh", flag)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert f"sh tools/{script}.sh -c configs/" in done.stdout and "#" not in done.stdout and "exec" not in done.stdout
+
+
 def test_the_shell_script_hands_everything_on(tmp_path):
     """A Python that writes its arguments down, called from another folder."""
     fake = tmp_path / "python"
