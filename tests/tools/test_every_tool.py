@@ -52,15 +52,16 @@ def test_a_place_that_cannot_be_written(tmp_path, capsys, scene, tool, place):
     assert weights.read_bytes() == before
 
 
+RUN = ("--options", "save_path={}/run", "data.train.data_root={}/nowhere")
+
+
 @pytest.mark.parametrize(
     ("tool", "arguments", "words"),
     [
-        ("train", ("--config-file", "pretrain-scannet", "--options", "save_path={}/run"), ("data/scannet", "scan-net")),
-        ("train", ("--config-file", "pretrain-scenes", "--options", "save_path={}/run"), ("data/scenes", "coord.npy")),
-        ("test", ("--config-file", "probe-scannet", "--options", "save_path={}/run", "weight={}/teacher.safetensors"),
-         ("data/scannet", "scan-net.org")),
-        ("test", ("--config-file", "probe-scannet", "--options", "save_path={}/run", "weight={}/nothing.pth"),
-         ("no checkpoint at", "nothing.pth")),
+        ("train", ("--config-file", "pretrain-scannet", *RUN), ("nowhere/train does not exist", "scan-net.org")),
+        ("train", ("--config-file", "pretrain-scenes", *RUN), ("nowhere does not exist", "coord.npy")),
+        ("test", ("--config-file", "probe-scannet", *RUN, "weight={}/teacher.safetensors"), ("nowhere/train",)),
+        ("test", ("--config-file", "probe-rooms-tiny", *RUN, "weight={}/nothing.pth"), ("no checkpoint at",)),
         ("extract_features", ("{}/nothing", "--out", "{}/out", "--weights", "{}/teacher.safetensors"), ()),
         ("visualize_pca", ("{}/nothing", "--out", "{}/out", "--weights", "{}/teacher.safetensors"), ()),
         ("render_scene", ("{}/nothing", "--out", "{}/out.png"), ("nothing does not exist",)),
