@@ -61,7 +61,6 @@ RUN = ("--options", "save_path={}/run", "data.train.data_root={}/nowhere")
         ("train", ("--config-file", "pretrain-scannet", *RUN), ("nowhere/train does not exist", "scan-net.org")),
         ("train", ("--config-file", "pretrain-scenes", *RUN), ("nowhere does not exist", "coord.npy")),
         ("test", ("--config-file", "probe-scannet", *RUN, "weight={}/teacher.safetensors"), ("nowhere/train",)),
-        ("test", ("--config-file", "probe-rooms-tiny", *RUN, "weight={}/nothing.pth"), ("no checkpoint at",)),
         ("extract_features", ("{}/nothing", "--out", "{}/out", "--weights", "{}/teacher.safetensors"), ()),
         ("visualize_pca", ("{}/nothing", "--out", "{}/out", "--weights", "{}/teacher.safetensors"), ()),
         ("render_scene", ("{}/nothing", "--out", "{}/out.png"), ("nothing does not exist",)),
