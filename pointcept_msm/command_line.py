@@ -2,6 +2,7 @@
 
 import argparse
 import difflib
+import errno
 import os
 import sys
 import traceback
@@ -10,6 +11,16 @@ from contextlib import suppress
 USAGE_ERRORS = (KeyError, FileNotFoundError, FileExistsError)
 EXPECTED_ERRORS = (ValueError, TypeError, OSError, ImportError, NotImplementedError, *USAGE_ERRORS)
 
+HINTS = {
+    errno.ENOENT: "check the path",
+    errno.EEXIST: "something else stands there, choose another name",
+    errno.ENOTDIR: "a part of the path is a file, choose another",
+    errno.EACCES: "choose a place that you may use",
+    errno.EPERM: "choose a place that you may use",
+    errno.EROFS: "choose a place that can be written",
+    errno.ENOSPC: "make room or choose another place",
+    errno.EDQUOT: "make room or choose another place",
+}
 NO_MEMORY = ("not enough memory", "out of memory", "can't allocate memory")
 UNFORESEEN = "a fault of this program"
 
@@ -51,7 +62,8 @@ def describe_error(error):
     if is_out_of_memory(error):
         return "memory ran out: use smaller scenes (max_voxels), a smaller batch_size, fewer workers, or another device"
     if isinstance(error, OSError) and error.filename is not None and str(error).startswith("[Errno"):
-        return f"{error.filename}: {(error.strerror or type(error).__name__).lower()}"
+        hint = HINTS.get(error.errno)
+        return f"{error.filename}: {(error.strerror or type(error).__name__).lower()}" + (f"; {hint}." if hint else "")
     text = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
     return " ".join(text.split()) or type(error).__name__
 

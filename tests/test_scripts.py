@@ -169,6 +169,20 @@ def test_demo_runs_every_step(demo):
     ]
 
 
+@pytest.mark.parametrize("arguments", ["--nmae x", "exp/msm/x", "one two"])
+def test_demo_refuses_what_is_no_name_before_it_does_anything(demo, arguments):
+    status, said, calls = demo.run(f"sh tools/demo.sh {arguments}")
+    assert (status, calls, said.count("\n")) == (2, [], 1) and "sh tools/demo.sh [run name]" in said
+    assert not demo.venv.exists()
+
+
+@pytest.mark.parametrize("flag", ["-h", "--help"])
+def test_demo_says_what_it_does(demo, flag):
+    status, said, calls = demo.run(f"sh tools/demo.sh {flag}")
+    assert (status, calls) == (0, []) and "sh tools/demo.sh [run name]" in said and "#" not in said
+    assert not demo.venv.exists()
+
+
 def test_demo_uses_rooms_again_and_leaves_an_old_run(demo):
     for split, count in (("train", 64), ("val", 16)):
         for scene in range(count):

@@ -3,6 +3,12 @@
 # Makes the environment, procedural rooms, a tiny pre-training run, its probe, and a picture of its features.
 cd "$(dirname "$0")/.." || exit 1
 
+case ${1:-} in
+    -h | --help) sed -n '2,/^[^#]/s/^# \{0,1\}//p' tools/demo.sh; exit 0 ;;
+    -* | */*) printf "demo.sh: '%s' is no name for a run; call it as: sh tools/demo.sh [run name]\n" "$1" >&2; exit 2 ;;
+esac
+[ $# -le 1 ] || { echo "demo.sh: $# arguments, it takes one: sh tools/demo.sh [run name]" >&2; exit 2; }
+
 begin() { step=$1 started=$(date +%s); printf '\n== %s\n' "$step"; }
 end() { printf '== %s: %s s%s\n' "$step" "$(($(date +%s) - started))" "${1:+, $1}"; }
 stop() { printf 'demo.sh: stopped at "%s": %s\n' "$step" "$*" >&2; exit 1; }

@@ -3,6 +3,7 @@
 # Of one procedural room, with the shipped weights, into docs/images. The page is photographed where there is a Chromium;
 # POINT=12345 chooses the point whose similarity it shows.
 cd "$(dirname "$0")/.." || exit 1
+[ $# -eq 0 ] || { sed -n '2,/^[^#]/s/^# \{0,1\}//p' tools/readme_pictures.sh >&2; exit 2; } # it takes no arguments
 . tools/env.sh || exit 1
 set -e
 work=$(mktemp -d)

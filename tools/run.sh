@@ -44,6 +44,7 @@ config='' name='' gpus='' machines=1 weight='' resume=false python=''
 while [ $# -gt 0 ]; do
     flag=$1
     case $flag in
+        -h | --help) sed -n '2,/^[^#]/s/^# \{0,1\}//p' "tools/$task.sh"; exit 0 ;;
         --) shift; break ;;
         -r) [ "$task" = train ] || refuse "$flag" ;;
         -c | -n | -g | -m | -w | -p) ;;

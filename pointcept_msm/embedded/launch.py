@@ -5,6 +5,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from datetime import timedelta
 
 import torch
@@ -15,6 +16,14 @@ from pointcept_msm.embedded.environment import ROOT
 from pointcept_msm.embedded.orphans import die_with_parent
 
 TIMEOUT = timedelta(minutes=60)
+PATIENCE = 30  # seconds for torchrun to see which process failed first
+PASSED_ON = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+PEER_LOST = (
+    "by peer",
+    "pair closure",
+    "remote process exited",
+    "communicator was aborted",
+)  # in gloo's or NCCL's words
 
 
 def is_torchrun_child():
@@ -85,12 +94,25 @@ def _run_in_group(main, args):
     except SystemExit:
         dist.destroy_process_group()
         raise  # after any other error the group may hang: torchrun ends it
+    except RuntimeError as error:
+        if not any(words in str(error) for words in PEER_LOST):
+            raise
+        _leave_broken_group()
     dist.destroy_process_group()
     return 0
 
 
+def _leave_broken_group():
+    """End this process when another one of the run has: without the interpreter's end, which threads of the broken
+    group would turn into an abort, and after the other, whose exit code says why: then torchrun ends this one."""
+    print("error: another process of the run ended first; what it said tells why.", file=sys.stderr, flush=True)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    time.sleep(PATIENCE)
+    os._exit(1)
+
+
 def _start_torchrun(command):
-    """Run it, pass SIGTERM and SIGINT on, and return its exit code (128 + signal when one was passed on)."""
+    """Run it, pass the signals that stop a run on, and return its exit code (128 + signal when one was passed on)."""
     received = []
     environment = dict(os.environ)
     environment.setdefault("OMP_NUM_THREADS", "1")
@@ -101,7 +123,8 @@ def _start_torchrun(command):
         received.append(number)
         child.send_signal(number)
 
-    old = {number: signal.signal(number, pass_on) for number in (signal.SIGTERM, signal.SIGINT)}
+    heard = [number for number in PASSED_ON if signal.getsignal(number) is not signal.SIG_IGN]  # nohup ignores SIGHUP
+    old = {number: signal.signal(number, pass_on) for number in heard}
     try:
         code = child.wait()
     finally:

@@ -61,9 +61,26 @@ class CosineAnnealingLR(lr_scheduler.CosineAnnealingLR):
         super().__init__(optimizer, total_steps, eta_min, last_epoch)
 
 
+def settle_warmup(total_steps, pct_start=0.3, three_phase=False):
+    """`pct_start` and `three_phase` for torch's OneCycleLR: a warm-up of less than one step is no warm-up.
+
+    Such a run starts at `max_lr` and only comes down. Torch itself divides by zero when `pct_start * total_steps` is 1,
+    and starts somewhere on the way down when it is less. ValueError: no share.
+    """
+    if isinstance(pct_start, bool) or not isinstance(pct_start, (int, float)) or not 0 <= pct_start <= 1:
+        raise ValueError(f"OneCycleLR pct_start is {pct_start!r}: give the share of warm-up steps, from 0 to 1.")
+    if pct_start * total_steps > 1:
+        return dict(pct_start=float(pct_start), three_phase=three_phase)
+    return dict(pct_start=(1 - 1e-9) / max(total_steps, 2), three_phase=False)  # the way down starts at step -1e-9
+
+
 @SCHEDULERS.register_module()
 class OneCycleLR(lr_scheduler.OneCycleLR):
-    """Torch's OneCycleLR; a list `max_lr` needs one entry a parameter group, 1 + len(param_dicts)."""
+    """Torch's OneCycleLR, for runs of any length; a list `max_lr` needs one entry a parameter group, 1 +
+    len(param_dicts).
+
+    Beyond torch's: see `settle_warmup`, and a run of one step takes it at `max_lr`.
+    """
 
     def __init__(
         self,
@@ -83,17 +100,21 @@ class OneCycleLR(lr_scheduler.OneCycleLR):
         super().__init__(
             optimizer,
             max_lr,
-            total_steps=total_steps,
-            pct_start=pct_start,
+            total_steps=max(total_steps, 2),  # the last of them is taken at nearly nothing
             anneal_strategy=anneal_strategy,
             cycle_momentum=cycle_momentum,
             base_momentum=base_momentum,
             max_momentum=max_momentum,
             div_factor=div_factor,
             final_div_factor=final_div_factor,
-            three_phase=three_phase,
             last_epoch=last_epoch,
+            **settle_warmup(total_steps, pct_start, three_phase),
         )
+
+    def get_lr(self):
+        """The rates of the next step; after the last one they stay: the phase that torch would go on with may be of
+        no length."""
+        return self.get_last_lr() if self.last_epoch == self.total_steps else super().get_lr()
 
 
 @SCHEDULERS.register_module()

@@ -17,6 +17,7 @@ EXPLAINED = (1, 2, 70)  # exit codes of `run_command`, and of Python after a tra
 def main(argv):
     """Run torchrun; returns the exit code of the process that failed first, 0 when none did."""
     from torch.distributed import run
+    from torch.distributed.elastic.multiprocessing.api import SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 
     die_with_parent(signal.SIGTERM)
@@ -26,6 +27,8 @@ def main(argv):
     except ChildFailedError as error:
         rank, failure = error.get_first_failure()
         return explain(rank, failure.exitcode)
+    except SignalException as error:  # by now the processes have ended, each after its step
+        return 128 + int(error.sigval)
     except (ValueError, OSError, RuntimeError) as error:  # the processes could not be started, or not meet
         print(f"error: the processes could not be started: {' '.join(str(error).split())}", file=sys.stderr)
         return 1

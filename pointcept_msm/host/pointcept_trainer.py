@@ -4,6 +4,7 @@ from pointcept.engines.train import Trainer
 
 from pointcept_msm.embedded.config import fill_defaults
 from pointcept_msm.embedded.environment import describe_environment
+from pointcept_msm.embedded.scheduler import settle_warmup
 from pointcept_msm.host import TRAINERS, register
 
 NO_MAX_STEPS = "max_steps is read in the embedded host only: set epoch, or MSM_HOST=embedded."
@@ -31,6 +32,15 @@ class MSMTrainer(Trainer):
             self.logger.info("=> num_worker gives this process no loader worker, Pointcept needs one: using 1")
             self.cfg.num_worker_per_gpu = 1
         return super().build_train_loader()
+
+    def build_scheduler(self):
+        """Pointcept's, whose OneCycleLR fails when the warm-up is one step long, and starts late when it is less."""
+        scheduler = self.cfg.scheduler
+        if scheduler.type == "OneCycleLR":
+            steps = len(self.train_loader) * self.cfg.eval_epoch // self.cfg.gradient_accumulation_steps
+            given = {key: scheduler[key] for key in ("pct_start", "three_phase") if key in scheduler}
+            scheduler.update(settle_warmup(max(steps, 1), **given))
+        return super().build_scheduler()
 
     def run_step(self):
         """Pointcept's step. Its output is kept until the next one: without the graph, which holds all index tables."""

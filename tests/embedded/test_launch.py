@@ -49,19 +49,32 @@ def test_too_many_gpus_are_refused(monkeypatch):
         torchrun_command(4, 1, 0, "auto", ["train.py"])
 
 
-@pytest.mark.slow
-def test_a_stopped_run_of_two_processes_goes_on(tmp_path):
-    """SIGTERM to the launcher: both processes finish the step, rank 0 saves, the exit code says why."""
-    path = toy.write_config(tmp_path, epoch=4000, eval_epoch=2)
-    command = [sys.executable, "tools/train.py", "--config-file", path, "--num-gpus", "2", "--options"]
+def start_two(folder, *options, stderr):
+    command = [sys.executable, "tools/train.py", "--config-file", f"{folder}/toy.py", "--num-gpus", "2", "--options"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "MSM_HOST": "embedded"}
-    run = subprocess.Popen(
-        [*map(str, command), f"save_path={tmp_path}/run"],
-        cwd=toy.ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    return subprocess.Popen(
+        [*command, f"save_path={folder}/run", *options],
+        cwd=toy.ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=stderr, text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),  # these tests may run under nohup
     )  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_a_stopped_run_of_two_processes_goes_on(tmp_path, number, code):
+    """A signal to the launcher: both processes finish the step, rank 0 saves, the exit code says why. Before it, the
+    same run is started a second time, which is refused in both of its processes without a traceback."""
+    toy.write_config(tmp_path, epoch=4000, eval_epoch=2)
     last = tmp_path / "run/model/model_last.pth"
-    while not last.exists() and run.poll() is None:
-        time.sleep(0.1)
-    run.send_signal(signal.SIGTERM)
-    assert run.wait(60) == 143
-    assert "Stopped by SIGTERM" in (tmp_path / "run/train.log").read_text()
+    with open(tmp_path / "errors", "w+") as errors:
+        run = start_two(tmp_path, stderr=errors)
+        while not last.exists() and run.poll() is None:
+            time.sleep(0.1)
+        second = start_two(tmp_path, "resume=true", stderr=subprocess.PIPE)
+        said = second.communicate(timeout=120)[1]
+        run.send_signal(number)
+        assert run.wait(60) == code
+    assert second.returncode == 2, said
+    assert said.count("is being written by process") == 1 and "Traceback" not in said and "fault" not in said
+    assert f"Stopped by {number.name}" in (tmp_path / "run/train.log").read_text()
+    assert "Traceback" not in (tmp_path / "errors").read_text()

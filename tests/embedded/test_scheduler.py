@@ -59,6 +59,59 @@ def test_one_cycle_is_torchs():
     assert rates(type="OneCycleLR", **arguments)[:TOTAL] == pytest.approx(expected)
 
 
+def one_cycle(step, steps, peak=2.0, share=0.05, div=10.0, final_div=100.0):
+    """The rate from the definition: half a cosine up over `share` of the steps, half a cosine down over the rest."""
+    top = share * steps - 1  # the step of the peak
+    if top <= 0:  # less than a step of warm-up: none
+        return peak / div / final_div + (peak - peak / div / final_div) * fall(step / max(steps - 1, 1))
+    if step <= top:
+        return peak / div + (peak - peak / div) * (1 - fall(step / top))
+    return peak / div / final_div + (peak - peak / div / final_div) * fall((step - top) / (steps - 1 - top))
+
+
+def fall(share):
+    return (1 + math.cos(math.pi * share)) / 2
+
+
+@pytest.mark.parametrize(
+    ("steps", "three_phase"),
+    [*((steps, False) for steps in (1, 2, 5, 19, 20, 21, 60)), *((steps, True) for steps in (1, 2, 20))],
+)
+def test_one_cycle_of_any_length(steps, three_phase):
+    """A warm-up of a step or less (up to 20 steps here) is none: from the peak, and only down."""
+    cfg = dict(type="OneCycleLR", max_lr=2.0, pct_start=0.05, div_factor=10.0, final_div_factor=100.0)
+    engine = optimizer()
+    scheduler = build_scheduler(dict(cfg, total_steps=steps, three_phase=three_phase), engine)
+    values, momenta = [], []
+    for _ in range(steps):
+        values.append(engine.param_groups[0]["lr"])
+        momenta.append(engine.param_groups[0]["momentum"])
+        engine.step()
+        scheduler.step()
+    assert values == pytest.approx([one_cycle(step, steps) for step in range(steps)])
+    if steps <= 20:
+        assert values == sorted(values, reverse=True) and values[0] == pytest.approx(2.0)
+        assert momenta[0] == pytest.approx(0.85), "the momentum's cycle starts where the rate's does"
+
+
+@pytest.mark.parametrize("steps", [1, 2, 20])
+def test_one_cycle_may_warm_up_to_the_end(steps):
+    """The step of the schedule after the last one of the run must not fail."""
+    engine = optimizer()
+    scheduler = build_scheduler(dict(type="OneCycleLR", max_lr=2.0, pct_start=1.0, total_steps=steps), engine)
+    for _ in range(steps):
+        last = engine.param_groups[0]["lr"]
+        engine.step()
+        scheduler.step()
+    assert last == pytest.approx(2.0)
+
+
+@pytest.mark.parametrize("share", [-0.1, 1.5, float("nan"), "0.1", None, True])
+def test_a_share_that_is_none_is_refused(share):
+    with pytest.raises(ValueError, match=r"pct_start is .*from 0 to 1"):
+        build_scheduler(dict(type="OneCycleLR", max_lr=1.0, pct_start=share, total_steps=9), optimizer())
+
+
 def test_every_state_survives_a_safe_load(tmp_path):
     from pointcept_msm.embedded.training_state import to_plain
 

@@ -86,6 +86,16 @@ def test_teacher_and_schedule_move_once_an_optimizer_step(tmp_path, accumulate):
     assert lines[0]["momentum"] == pytest.approx(0.9) and lines[-1]["momentum"] == pytest.approx(1.0)
 
 
+@pytest.mark.parametrize("share", [0.25, 0.1], ids=["one step", "less than a step"])
+def test_a_warm_up_of_a_step_or_less_is_none(tmp_path, share):
+    """Four steps: from the peak down, where torch fails for one step and starts below the peak for less."""
+    cycle = dict(type="OneCycleLR", max_lr=0.01, pct_start=share)
+    make_trainer(make_config(tmp_path, scheduler=cycle), make_batches(4)).train()
+    lowest = 0.01 / 25 / 1e4
+    wanted = [lowest + (0.01 - lowest) * part for part in (1, 0.75, 0.25, 0)]
+    assert [line["lr"] for line in read_metrics(tmp_path)] == pytest.approx(wanted)
+
+
 def test_a_step_that_the_scaler_skips_moves_nothing(tmp_path):
     """One infinite gradient under loss scaling: that step leaves teacher, schedule and weights where they were."""
     trainer = make_trainer(make_config(tmp_path, hooks=[dict(type="MSMTeacherHook")]), make_batches(3))

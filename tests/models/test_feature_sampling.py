@@ -95,6 +95,21 @@ def test_corners_stay_in_their_row_and_scene():
             torch.testing.assert_close(got, torch.tensor(want))
 
 
+@pytest.mark.parametrize("mode", ["exact", "nearest"])
+def test_a_voxel_out_of_range_is_not_its_neighbour_in_the_keys(mode):
+    """Whole indices take one corner: -1 of a row would be read as the last cell of the row or the scene before."""
+    top = feature_sampling.AXIS_SIZE - 1
+    coord = torch.tensor([[0, 4, 4, top], [0, 4, 5, 0], [0, 4, 6, 0], [0, top, top, top], [1, 0, 0, 0]])
+    level = Level(coord.int(), torch.ones(len(coord), 1), 1)
+    beyond = torch.tensor(
+        [[0, 4, 5, -1], [0, 4, 4, top + 1], [0, 4, 5, top + 1], [1, 0, 0, -1], [0, top, top, top + 1]]
+    )
+    beyond = torch.cat([beyond, torch.tensor([[0, 4, 6, -2], [0, 5, -1, top]])])
+    for rows, want in ((beyond, 0.0), (coord, 1.0)):
+        got = sample_levels([level], rows[:, 1:] + 0.5, rows[:, 0], mode)[:, 0]
+        assert got.tolist() == [want] * len(rows)
+
+
 def test_modes_differ_and_exact_keeps_constants():
     levels, fine = make_levels()
     constant = [x._replace(feat=torch.ones_like(x.feat)) for x in levels]

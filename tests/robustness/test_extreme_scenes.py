@@ -1,15 +1,21 @@
 """Scenes at the edge of what is one: extraction and training give finite numbers, or one sentence."""
 
+import json
+import os
+import subprocess
+import sys
 import time
 
 import numpy as np
 import pytest
 
-from pointcept_msm.datasets.scene_io import check_scene, load_scene, save_scene
+from pointcept_msm.datasets.scene_io import check_scene, save_scene
 from pointcept_msm.datasets.voxelise import voxelise
 from pointcept_msm.extractor import build_extractor
+from tests import toy
 from tests.probe_toy import NETWORK
 from tests.robustness import msm_run
+from tests.tools.scene_tools import call, write_weights
 
 
 def paint(coord):
@@ -32,6 +38,47 @@ SCENES = {
 }
 
 
+def vary(coord):
+    """The same scene with its colours and normals stated in other ways."""
+    scene, rng = paint(coord), np.random.default_rng(1)
+    scene["color"] = rng.integers(0, 256, coord.shape).astype(np.float64)
+    scene["color"][0] = 255.0  # so that fractions are seen to be fractions, whichever points are there
+    normal = scene["normal"].copy()
+    normal[::3] = np.nan
+    return {
+        "float_color": scene,
+        "integer_color": dict(scene, color=scene["color"].astype(np.uint8)),
+        "fraction_color": dict(scene, color=scene["color"] / 255),
+        "nan_normal": dict(scene, normal=normal),
+        "all_nan_normal": dict(scene, normal=np.full_like(normal, np.nan)),
+    }
+
+
+def write_all(folder):
+    """Every scene as arrays that nothing of this package has cleaned: {name: its arrays}."""
+    scenes = {name.replace(" ", "_"): paint(coord) for name, coord in SCENES.items()} | vary(make_gap(1.0))
+    for name, scene in scenes.items():
+        (folder / name).mkdir(parents=True)
+        for key, values in scene.items():
+            np.save(folder / name / f"{key}.npy", values)
+    return scenes
+
+
+def test_the_tool_gives_features_of_every_scene(tmp_path, capsys):
+    scenes, weights, out = write_all(tmp_path / "scenes"), write_weights(tmp_path), tmp_path / "out"
+    paths = [tmp_path / "scenes" / name for name in scenes]
+    code, _, errors = call(capsys, "extract_features", *paths, "--weights", weights, "--out", out)
+    assert (code, errors) == (0, [])
+    feats = {name: np.load(out / f"{name}.npz")["feat"] for name in scenes}
+    for name, scene in scenes.items():
+        assert feats[name].shape == (len(scene["coord"]), 24) and np.isfinite(feats[name]).all(), name
+        assert np.abs(feats[name]).max() > 0, name
+    assert (feats["duplicates"] == feats["duplicates"][0]).all()
+    for name in ("integer_color", "fraction_color"):
+        np.testing.assert_allclose(feats[name], feats["float_color"], atol=1e-4)
+    assert np.abs(feats["nan_normal"] - feats["float_color"]).max() > 1e-3, "the normals are read"
+
+
 @pytest.mark.parametrize("name", SCENES)
 def test_extraction(name):
     scene = paint(SCENES[name])
@@ -44,10 +91,9 @@ def test_extraction(name):
 
 def test_training(tmp_path):
     """All of them in one set: steps are taken, none is skipped, the weights stay finite."""
-    for name, coord in SCENES.items():
-        save_scene(tmp_path / "rooms/train" / name.replace(" ", "_"), paint(coord))
+    scenes = write_all(tmp_path / "rooms/train")
     trainer = msm_run.train(tmp_path, epoch=2, eval_epoch=1)
-    assert trainer.global_step == 6 and trainer.skipped_steps == 0
+    assert trainer.global_step == len(scenes) == 11 and trainer.skipped_steps == 0
     assert all(bool(value.isfinite().all()) for value in trainer.model.state_dict().values())
 
 
@@ -70,15 +116,52 @@ def test_voxels_never_wrap_around():
         check_scene(dict(coord=coord), "far")
 
 
-@pytest.mark.slow
-def test_five_million_points(tmp_path):
-    rng, count = np.random.default_rng(0), 5_000_000
-    scene = paint(rng.uniform(0, (60, 60, 3), (count, 3)))
-    save_scene(tmp_path / "hall", scene)
+HALL, HALL_POINTS = "hall", 5_000_000
+
+
+@pytest.fixture(scope="module")
+def hall(tmp_path_factory):
+    """A folder with a scene of 5 million points, 60 x 60 x 3 m, for extraction and, as a split, for training."""
+    folder = tmp_path_factory.mktemp("hall")
+    coord = np.random.default_rng(0).uniform(0, (60, 60, 3), (HALL_POINTS, 3))
+    save_scene(folder / "rooms/train" / HALL, paint(coord))
+    return folder
+
+
+def measure(*command):
+    """Run a command of the repository; (seconds, peak memory in GiB, standard output)."""
+    code = "import resource, subprocess, sys; sys.exit(subprocess.run(sys.argv[1:]).returncode or print("
+    code += "'PEAK', resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss))"
+    environment = {**os.environ, "MSM_HOST": "embedded", "OMP_NUM_THREADS": "1"}
     start = time.monotonic()
-    loaded = load_scene(tmp_path / "hall")
-    extractor = build_extractor(None, NETWORK, dict(grid_size=0.2, feat_keys=["color", "normal"]))
-    rows = rng.integers(0, count, 1000)
-    features = extractor.extract(loaded, rows=rows)
-    print(f"\n5 million points, read and extracted in {time.monotonic() - start:.0f} s")
-    assert features.shape == (1000, 24) and np.isfinite(features).all()
+    done = subprocess.run(
+        [sys.executable, "-c", code, sys.executable, *map(str, command)],
+        cwd=toy.ROOT, env=environment, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-2000:]
+    said, _, peak = done.stdout.rpartition("PEAK")
+    return time.monotonic() - start, int(peak) / 2**20, said
+
+
+@pytest.mark.slow
+def test_features_of_five_million_points(hall):
+    """All their features through the tool, at 10 cm in tiles of 500,000 voxels."""
+    weights = write_weights(hall)
+    command = ("tools/extract_features.py", hall / "rooms/train" / HALL, "--weights", weights, "--out", hall / "out")
+    seconds, peak, said = measure(*command, "--half")
+    print(f"\n5 million points through the tool: {seconds:.0f} s, peak {peak:.1f} GiB; it said: {said.strip()}")
+    feat = np.load(hall / f"out/{HALL}.npz")["feat"]
+    assert feat.shape == (HALL_POINTS, 24) and np.isfinite(feat[::97]).all()
+    assert peak < 8, "GiB"
+
+
+@pytest.mark.slow
+def test_training_on_five_million_points(hall):
+    """Two steps on it: the views are cut to max_voxels, so the network sees no more than of any other scene."""
+    toy.write_config(hall, **msm_run.describe(hall, epoch=2, eval_epoch=1, batch_size=1))
+    command = ("tools/train.py", "--config-file", hall / "toy.py", "--options", f"save_path={hall}/run")
+    seconds, peak, _ = measure(*command)
+    print(f"\ntwo steps on 5 million points: {seconds:.0f} s, peak {peak:.1f} GiB")
+    lines = [json.loads(line) for line in (hall / "run/metrics.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines] == [1, 2] and all(np.isfinite(line["loss"]) for line in lines)
+    assert peak < 4, "GiB"

@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from pointcept_msm.command_line import run_command
-from pointcept_msm.host import TESTERS, register
+from pointcept_msm.host import MODELS, TESTERS, register
 from tests import toy
 
 
@@ -79,6 +79,50 @@ def test_mistakes_end_in_one_sentence(tmp_path, capsys, arguments, code, message
     assert re.search(message, error), error
 
 
+class Unforeseen(toy.ToyModel):
+    """Fails in its third forward pass as nobody foresaw; or finds no memory, in torch's words."""
+
+    def __init__(self, backbone=None, text="a tensor\nhas the wrong\nshape", kind="RuntimeError"):
+        super().__init__(backbone)
+        self.passes, self.error = 0, {"RuntimeError": RuntimeError, "IndexError": IndexError}[kind](text)
+
+    def forward(self, batch):
+        self.passes += 1
+        if self.passes == 3:
+            raise self.error
+        return super().forward(batch)
+
+
+@pytest.mark.parametrize(
+    ("model", "code", "message"),
+    [
+        (dict(), 70, "a fault of this program: RuntimeError: a tensor has the wrong shape; test_train_cli.py, line "),
+        (dict(kind="IndexError"), 70, "a fault of this program: IndexError: a tensor has the wrong shape; test_train_"),
+        (dict(text="CUDA out of memory. Tried"), 1, "memory ran out: use smaller scenes"),
+    ],
+)
+def test_what_nobody_foresaw_is_one_sentence_and_exit_code_70(tmp_path, capsys, model, code, message):
+    register(MODELS, "UnforeseenModel")(Unforeseen)
+    path = toy.write_config(tmp_path, model=dict(type="UnforeseenModel", **model))
+    got, error = call(capsys, "--config-file", path, "--options", f"save_path={tmp_path}/run")
+    assert got == code and error.startswith(f"error: {message}") and error.count("\n") == 1, error
+    assert ("please report it" in error) == (code == 70)
+    log = (tmp_path / "run/train.log").read_text()
+    assert "Traceback" in log and "in forward" in log, "what a report needs"
+
+
+def test_interrupted_and_piped_tools_end_quietly(capsys):
+    def interrupt(_):
+        raise KeyboardInterrupt
+
+    assert run_command(interrupt, []) == 130 and capsys.readouterr().err == "stopped\n"
+    assert run_command(lambda _: None, []) == 0 and run_command(lambda _: 7, []) == 7
+    script = "import sys; exec(open('pointcept_msm/command_line.py').read())\n"  # without torch: a blink
+    script += "sys.exit(run_command(lambda _: [print('x' * 99) for _ in range(99999)] and 0, []))"
+    done = subprocess.run(f'{sys.executable} -c "{script}" | head -n 1', shell=True, cwd=toy.ROOT, capture_output=True)
+    assert done.stderr == b"" and done.stdout == b"x" * 99 + b"\n"
+
+
 def test_the_traceback_is_there_for_those_who_ask(tmp_path, capsys, monkeypatch):
     arguments = ("--config-file", toy.write_config(tmp_path), "--options", "weight=nowhere.pth")
     monkeypatch.setenv("MSM_DEBUG", "1")
@@ -120,6 +164,14 @@ def shell(script, *arguments, cwd=toy.ROOT, **variables):
 def test_the_shell_scripts_refuse_mistakes(script, arguments, message):
     done = shell(script, *arguments)
     assert done.returncode == 2 and message in done.stderr and done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("flag", ["-h", "--help"])
+@pytest.mark.parametrize("script", ["train", "test"])
+def test_the_shell_scripts_say_what_they_take(script, flag):
+    done = shell(f"{script}.sh", flag)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert f"sh tools/{script}.sh -c configs/" in done.stdout and "#" not in done.stdout and "exec" not in done.stdout
 
 
 def test_the_shell_script_hands_everything_on(tmp_path):

@@ -50,7 +50,19 @@ def read_last_pth(path):
         if not previous.is_file():
             raise
         logging.getLogger("msm").warning(f"{error} Going on with the checkpoint before it, {previous.name}.")
-        return load_pth(previous), previous
+    return load_pth(previous), previous
+
+
+def read_resumed(weight):
+    """`read_last_pth`; ValueError in one sentence that says what else the run's folder holds."""
+    try:
+        return read_last_pth(weight)
+    except (ValueError, OSError) as error:
+        names = (Path(weight).name, Path(weight).with_suffix(".prev.pth").name)
+        others = sorted(path.name for path in Path(weight).parent.glob("*.pth") if path.name not in names)
+        way = f"start a new run with -w from {', '.join(others)} beside it" if others else "start a new run"
+        reason = str(error).split(": give ")[0]  # the way out of a file that was chosen is not that of a run's own
+        raise ValueError(f"cannot resume: {reason}, and no sound one lies before it; {way}.") from error
 
 
 def load_last_pth(path):
@@ -148,7 +160,7 @@ class CheckpointLoader(HookBase):
             raise FileNotFoundError(f"no checkpoint at {weight}: give an existing file as weight (-w), or none.")
         self.trainer.logger.info(f"Loading weight at: {weight}")
         if self.trainer.cfg.resume:
-            checkpoint, self.trainer.resumed_from = read_last_pth(weight)
+            checkpoint, self.trainer.resumed_from = read_resumed(weight)
             self.resume(checkpoint)
         else:
             self.load(weight)

@@ -166,6 +166,8 @@ class MSMCheckpointer(HookBase):
         self.saved_step, self.latest = count_steps(self.trainer), dict(epoch=epoch, best=best)
         if not comm.is_main_process():
             return
+        if self.exact and self.trainer.writer is not None:
+            self.trainer.writer.flush()  # what comes before the checkpoint will not come again
         try:
             write_last(checkpoint, self.folder, self.keep, self.rotates)
         except DiskError as error:

@@ -20,14 +20,14 @@ FROM_MODEL = ("momentum", "mask_ratio")  # attributes of the model that are writ
 
 
 def keep_until(path, step):
-    """Drop the lines of a metrics file that lie beyond `step`, and a torn last one."""
+    """Drop the lines of a metrics file that lie beyond `step`, and torn ones."""
     kept = []
     for line in Path(path).read_text(encoding="utf-8", errors="replace").splitlines():
         try:
             if json.loads(line)["step"] <= step:
                 kept.append(line + "\n")
-        except (json.JSONDecodeError, KeyError, TypeError):
-            break
+        except (ValueError, KeyError, TypeError):  # a machine that lost power may have torn more than the last one
+            continue
     with replace_file(path, "w") as file:
         file.writelines(kept)
 

@@ -21,11 +21,13 @@ LAST = Path("run/model/model_last.pth")
 TIMES = ("scenes_per_second", "seconds_per_step", "peak_memory_mib")
 
 
-def run_and_crash(folder, epoch, iteration, number, options=()):
+def run_and_crash(folder, epoch, iteration, number, options=(), hang_up=signal.SIG_DFL):
     """Train in a forked process that gets a signal after that iteration; returns its exit code."""
 
     def crash():
         os.setsid()
+        signal.signal(signal.SIGHUP, hang_up)  # nohup ignores it, and a shell SIGINT in the background
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         os.environ["TOY_CRASH"] = f"{epoch},{iteration},{int(number)}"
         train(folder, options)
 
@@ -95,12 +97,17 @@ def test_kill_and_resume_equals_no_kill(tmp_path, whole, moment):
     assert_same_run(tmp_path, whole)
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGHUP, 129)])
 def test_a_polite_signal_saves_and_the_run_goes_on(tmp_path, whole, number, code):
     assert run_and_crash(tmp_path, 1, 1, number) == code
     assert read(tmp_path / LAST)["msm"]["step"] == 10, "the step it was in is finished and saved"
     assert f"Stopped by {number.name} after step 10" in (tmp_path / "run/train.log").read_text()
     resume(tmp_path)
+    assert_same_run(tmp_path, whole)
+
+
+def test_a_run_under_nohup_survives_the_terminal(tmp_path, whole):
+    assert run_and_crash(tmp_path, 1, 1, signal.SIGHUP, hang_up=signal.SIG_IGN) == 0
     assert_same_run(tmp_path, whole)
 
 
@@ -136,6 +143,26 @@ def test_a_torn_file_falls_back_to_the_one_before(tmp_path, whole):
     assert_same_run(tmp_path, whole)
 
 
+@pytest.mark.parametrize("best", [True, False])
+@pytest.mark.parametrize("left", ["model_last.pth", "model_last.prev.pth", "both"])
+def test_a_run_whose_checkpoints_are_all_torn_says_what_is_left(tmp_path, left, best):
+    train(tmp_path, ["max_steps=3"])
+    folder = (tmp_path / LAST).parent
+    names = ("model_last.pth", "model_last.prev.pth") if left == "both" else (left,)
+    for path in list(folder.iterdir()):
+        if path.name in names:
+            whole = path.read_bytes()
+            path.unlink()  # it may share its bytes with model_best.pth
+            path.write_bytes(whole[: len(whole) // 2])
+        elif path.name != "model_best.pth" or not best:
+            path.unlink()
+    before = {path: path.read_bytes() for path in folder.iterdir()}
+    expected = r"from model_best\.pth beside it\.$" if best else r"start a new run\.$"
+    with pytest.raises(ValueError, match=rf"^cannot resume: \S+{names[-1]} is damaged.*{expected}") as caught:
+        resume(tmp_path)
+    assert "\n" not in str(caught.value) and {path: path.read_bytes() for path in folder.iterdir()} == before
+
+
 def test_a_full_disk_leaves_the_old_file_intact(tmp_path):
     """The kernel refuses to let a file grow beyond a limit, in the middle of the write."""
     path = tmp_path / "model_last.pth"
@@ -159,6 +186,27 @@ def test_no_space_is_said_in_plain_words(tmp_path, monkeypatch):
     monkeypatch.setattr(torch, "save", full)
     with pytest.raises(OSError, match=r"the disk is full \(nothing was left there\)"):
         save_pth({}, tmp_path / "model_last.pth")
+
+
+def test_events_are_on_the_disk_before_the_checkpoint_they_lead_to(tmp_path):
+    class Writer:
+        """Notes whether there was a checkpoint when it was told to write."""
+
+        def __init__(self):
+            self.seen = []
+
+        def flush(self):
+            self.seen.append((tmp_path / LAST).exists())
+
+        def add_scalar(self, *_):
+            pass
+
+        close = add_scalar
+
+    trainer = toy.build_trainer(tmp_path, ["max_steps=4"])
+    trainer.writer = Writer()
+    trainer.train()
+    assert trainer.writer.seen == [False, True], "at the third step, and at the end"
 
 
 def test_contents_and_companions(whole):

@@ -66,6 +66,14 @@ def test_keep_until_drops_later_and_torn_lines(tmp_path):
     path.write_text("".join(json.dumps({"step": step}) + "\n" for step in range(1, 6)) + '{"step": 6, "lo')
     keep_until(path, 5)
     assert path.read_text().splitlines()[-1] == '{"step": 5}'
+    path.write_text(path.read_text().replace('{"step": 2}', '{"st\0\0\0\0'))
+    keep_until(path, 3)
+    assert path.read_text() == '{"step": 1}\n{"step": 3}\n', "a torn line in the middle costs no other"
+
+
+def test_a_line_that_lacks_its_end_is_whole(tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    path.write_text('{"step": 1}\n{"step": 2}\n{"step": 3}')
     keep_until(path, 3)
     assert path.read_text() == '{"step": 1}\n{"step": 2}\n{"step": 3}\n'
 
