@@ -60,8 +60,14 @@ def _check_usable(name):
 
 def choose_conv_backend(device: torch.device) -> Callable:
     """The function (feat, weight, kernel_map) -> feat of the back end for tensors on `device`. ValueError, ImportError
-    or RuntimeError where the wanted one does not work."""
+    or NotImplementedError where the wanted one does not work."""
     return _functions(_choose(wanted_conv_backend(), device.type))
+
+
+def find_conv_backends(device: torch.device) -> dict[str, Callable]:
+    """{name: function} of all that work for tensors on `device`."""
+    names = BACKENDS if device.type == "cuda" else ("torch",)
+    return {name: _functions(name) for name in names if _find_fault(name) is None}
 
 
 @cache
@@ -100,7 +106,7 @@ def _find_fault(name):
         return error
     said = find_fault(_functions(name), torch.device("cuda"))
     if said is not None:
-        return RuntimeError(f"{name} {said}; use MSM_CONV_BACKEND=torch, or another build of {name}.")
+        return NotImplementedError(f"{name} {said}; use MSM_CONV_BACKEND=torch, or another build of {name}.")
     return None
 
 

@@ -11,6 +11,7 @@ from pointcept_msm.models.layers import conv_backends, spconv_conv, torch_conv
 from pointcept_msm.models.layers.conv_backends import (
     check_conv_backend,
     choose_conv_backend,
+    find_conv_backends,
     set_conv_backend,
     wanted_conv_backend,
 )
@@ -79,6 +80,12 @@ def test_auto_passes_over_a_back_end_that_fails_its_trial_and_says_so(machine, c
     assert "spconv gives other numbers" in caplog.text and "sparse convolution on cuda: spconv_triton 0" in caplog.text
 
 
+def test_those_that_work_are_found(machine):
+    machine("spconv", "spconv_triton", faults=dict(spconv="fails on this device"))
+    assert list(find_conv_backends(CUDA)) == ["torch", "spconv_triton"]
+    assert find_conv_backends(CPU) == dict(torch=torch_conv.convolve)
+
+
 def test_auto_passes_over_the_cpu_build(machine):
     machine("spconv", cpu_only=True)
     assert chosen(CUDA) == "torch"
@@ -91,7 +98,9 @@ def test_a_wanted_back_end_is_taken_or_refused_but_never_replaced(machine, monke
     monkeypatch.setenv("MSM_CONV_BACKEND", "torch")
     assert chosen(CUDA) == chosen(CPU) == "torch"
     monkeypatch.setenv("MSM_CONV_BACKEND", "spconv")
-    with pytest.raises(RuntimeError, match=r"spconv fails on this device \(no kernel image\); use MSM_CONV_BACKEND="):
+    with pytest.raises(
+        NotImplementedError, match=r"spconv fails on this device \(no kernel image\); use MSM_CONV_BACKEND="
+    ):
         choose_conv_backend(CUDA)
     with pytest.raises(ValueError, match=r"spconv runs on a GPU and the features are on 'cpu'; use MSM_CONV_BACKEND="):
         choose_conv_backend(CPU)
