@@ -59,7 +59,7 @@ class _Convolution(torch.autograd.Function):
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx, grad):
-        return *_gradients(ctx, grad.contiguous()), None, None, None
+        return *_gradients(ctx, *ctx.saved_tensors, grad.contiguous()), None, None, None
 
 
 class _ScaledConvolution(torch.autograd.Function):
@@ -77,10 +77,10 @@ class _ScaledConvolution(torch.autograd.Function):
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx, grad):
-        weight = ctx.saved_tensors[1]
+        feat, weight = ctx.saved_tensors
         terms = max(len(grad), weight[..., 0].numel())  # summed for one gradient: rows, or taps and channels
         grad, scale = scale_to_half(grad.contiguous(), min(1.0, MOST / terms))
-        grad_feat, grad_weight = _gradients(ctx, grad)
+        grad_feat, grad_weight = _gradients(ctx, feat, weight, grad)
         grad_feat = grad_feat.float() / scale / ctx.weight_scale
         grad_weight = grad_weight.float() / scale / ctx.feat_scale
         return grad_feat.to(ctx.dtype), grad_weight.to(ctx.dtype), None, None, None
@@ -99,9 +99,8 @@ def _multiply(ctx, feat, weight, spconv, kernel_map, train):
     return out
 
 
-def _gradients(ctx, grad):
-    """Not told that a map is submanifold: that would save its second mask, and spconv-triton would go without one."""
-    feat, weight = ctx.saved_tensors
+def _gradients(ctx, feat, weight, grad):
+    """A submanifold map is not named as one: it would need no second mask, and spconv-triton would go without."""
     table, back = ctx.tables
     mask_output, mask_width = ctx.made
     return ctx.spconv.implicit_gemm_backward(

@@ -17,6 +17,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from torch.utils.checkpoint import checkpoint
 
 from pointcept_msm.models.hunet_v1m1 import MSMHUNet
 from pointcept_msm.models.layers import sparse_conv, spconv_conv, torch_conv
@@ -158,6 +159,21 @@ def test_scaled_halves_pass_on_what_is_not_finite_and_take_zeros(plain_spconv):
     assert not torch.tensor([value, grad_weight]).isfinite().any()
     zeros, scale = scale_to_half(torch.zeros(3, dtype=torch.bfloat16), 1.0)
     assert torch.equal(zeros, torch.zeros(3, dtype=torch.float16)) and bool(scale.isfinite())
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_gradients_are_the_same_under_checkpointing(plain_spconv, dtype):
+    """Which allows a saved tensor to be read once."""
+    pyramid = build_pyramid(random_scene(60, 6)["grid_coord"], torch.tensor([60]), 1)[0]
+    weight = torch.randn(8, 3, 3, 3, 8, dtype=dtype, requires_grad=True)
+    feat, arguments = torch.randn(60, 8, dtype=dtype, requires_grad=True), ("spconv", pyramid.submanifold_map(0))
+
+    def run(feat, weight):
+        return spconv_conv.convolve(arguments[0], feat, weight, arguments[1]).square()
+
+    plain = torch.autograd.grad(run(feat, weight).sum(), (feat, weight))
+    again = torch.autograd.grad(checkpoint(run, feat, weight, use_reentrant=False).sum(), (feat, weight))
+    assert all(torch.equal(x, y) for x, y in zip(plain, again, strict=True))
 
 
 def test_without_gradients_the_other_table_is_not_made(plain_spconv):
