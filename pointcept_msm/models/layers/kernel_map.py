@@ -11,9 +11,9 @@ import torch
 
 from .neighbours import Neighbours, child_table
 
-# Output rows of a block on a CPU. Small enough for what a block gathers to stay in a core's cache (from memory, matrix
+# Output rows of a block on a CPU. Small enough for what a tap gathers to stay in a core's cache (from memory, matrix
 # products run at a third of their speed), large enough for efficient products.
-BLOCK_ROWS = 2048
+BLOCK_ROWS = 4096
 
 
 class Block(NamedTuple):

@@ -1,14 +1,12 @@
 """Sparse convolution in plain PyTorch: exact, on any device, and the reference for the other back ends.
 
-Gathers the input rows of all taps, multiplies tap by tap, and sums each output row's products, one block of output rows
-at a time so that everything but the input stays in cache.
+One block of output rows at a time, tap by tap: gathers the input rows and multiplies them, in a buffer that stays in
+cache; then sums each output row's products.
 """
 
 import torch
 
 from .kernel_map import KernelMap
-
-WIDE = 96  # inputs at least this wide are gathered one tap at a time: all taps of a block would not stay in cache
 
 
 def convolve(feat: torch.Tensor, weight: torch.Tensor, kernel_map: KernelMap) -> torch.Tensor:
@@ -34,22 +32,14 @@ def _multiply(feat, taps, kernel_map):
     """Sum over taps of feat[source] @ taps[t] into the target rows."""
     taps = taps.flip(0) if kernel_map.flipped else taps
     out = feat.new_empty(kernel_map.num_out, taps.shape[2])
-    products = _buffer(feat, kernel_map, taps.shape[2])
-    gathered = _buffer(feat, kernel_map, taps.shape[1]) if taps.shape[1] < WIDE else None
+    products = feat.new_empty(_most_pairs(kernel_map), taps.shape[2])
+    rows = feat.new_empty(_most_of_a_tap(kernel_map), taps.shape[1])
     for block in kernel_map.blocks:
         product = products[: len(block.source)]
-        rows = _gather_taps(feat, block, gathered)
-        for x, weight, y in zip(rows, taps, product.split(block.sizes), strict=True):
-            torch.mm(x, weight, out=y)
+        for source, tap, y in zip(block.source.split(block.sizes), taps, product.split(block.sizes), strict=True):
+            torch.mm(_gather(feat, source, rows), tap, out=y)
         out[block.start : block.end] = _sum_by_row(product, block)
     return out
-
-
-def _gather_taps(feat, block, buffer):
-    """Input rows of each tap: all at once in the buffer, or without one tap by tap."""
-    if buffer is None:
-        return (feat.index_select(0, source) for source in block.source.split(block.sizes))
-    return torch.index_select(feat, 0, block.source, out=buffer[: len(block.source)]).split(block.sizes)
 
 
 def _gradients(feat, grad, taps, kernel_map, want_feat, want_taps):
@@ -58,34 +48,44 @@ def _gradients(feat, grad, taps, kernel_map, want_feat, want_taps):
     taps = taps.flip(0) if back.flipped else taps
     grad_feat = torch.empty_like(feat) if want_feat else None
     grad_taps = torch.zeros(taps.shape, dtype=_sum_dtype(feat), device=feat.device) if want_taps else None
-    inner, outer = (_buffer(feat, back, width) for width in taps.shape[1:])
+    products = feat.new_empty(_most_pairs(back) if want_feat else 0, taps.shape[1])
+    outer, inner = (feat.new_empty(_most_of_a_tap(back), width) for width in taps.shape[:0:-1])
     for block in back.blocks:
-        pairs = len(block.source)
-        rows = torch.index_select(grad, 0, block.source, out=outer[:pairs]).split(block.sizes)
+        own = feat[block.start : block.end]
+        product = products[: len(block.source)].split(block.sizes) if want_feat else None
+        targets = block.target.split(block.sizes) if want_taps else None
+        for t, source in enumerate(block.source.split(block.sizes)):
+            rows = _gather(grad, source, outer)
+            if want_feat:
+                torch.mm(rows, taps[t].t(), out=product[t])
+            if want_taps:
+                _add_product(grad_taps[t], _gather(own, targets[t], inner), rows)
         if want_feat:
-            for y, weight, x in zip(rows, taps, inner[:pairs].split(block.sizes), strict=True):
-                torch.mm(y, weight.t(), out=x)
-            grad_feat[block.start : block.end] = _sum_by_row(inner[:pairs], block)
-        if want_taps:
-            own = torch.index_select(feat[block.start : block.end], 0, block.target, out=inner[:pairs])
-            _add_products(grad_taps, own.split(block.sizes), rows)
+            grad_feat[block.start : block.end] = _sum_by_row(products[: len(block.source)], block)
     if want_taps:
         grad_taps = (grad_taps.flip(0) if back.flipped else grad_taps).to(taps.dtype)
     return grad_feat, grad_taps
 
 
-def _add_products(total, inner, outer):
-    """total[t] += inner[t].T @ outer[t]"""
-    for t, (x, y) in enumerate(zip(inner, outer, strict=True)):
-        if total.dtype == x.dtype:
-            total[t].addmm_(x.t(), y)
-        else:
-            total[t] += x.t() @ y
+def _gather(x, index, buffer):
+    """x[index] in the buffer, which is used tap after tap so that it stays in cache."""
+    return torch.index_select(x, 0, index, out=buffer[: len(index)])
 
 
-def _buffer(feat, kernel_map, width):
-    """Room for the largest block's pairs, used block after block so that it stays in cache."""
-    return feat.new_empty(max(len(block.source) for block in kernel_map.blocks), width)
+def _add_product(total, inner, outer):
+    """total += inner.T @ outer"""
+    if total.dtype == inner.dtype:
+        total.addmm_(inner.t(), outer)
+    else:
+        total += inner.t() @ outer
+
+
+def _most_pairs(kernel_map):
+    return max(len(block.source) for block in kernel_map.blocks)
+
+
+def _most_of_a_tap(kernel_map):
+    return max(max(block.sizes) for block in kernel_map.blocks)
 
 
 def _sum_by_row(product, block):
