@@ -19,14 +19,15 @@ BLOCK_ROWS = 4096
 class Block(NamedTuple):
     """Pairs of output rows start ... end - 1, tap by tap.
 
-    sizes: pairs of each tap; source (P,) int32: input rows, by tap; by_row (P,) int32 and ends (end - start + 1,)
-    int32: the pairs of output row r are by_row[ends[r] : ends[r + 1]].
+    sizes: pairs of each tap; source (P,) int32: input rows, by tap; sources: the same cut into taps; by_row (P,) int32
+    and ends (end - start + 1,) int32: the pairs of output row r are by_row[ends[r] : ends[r + 1]].
     """
 
     start: int
     end: int
     sizes: list
     source: torch.Tensor
+    sources: tuple
     by_row: torch.Tensor
     ends: torch.Tensor
 
@@ -172,7 +173,8 @@ def _build_block(table, start, end, num_in):
     by_row = rank.t().contiguous().flatten().index_select(0, _positions(met_by_row))
     ends = torch.zeros(end - start + 1, dtype=torch.int32, device=table.device)
     torch.cumsum(met_by_row.sum(1, dtype=torch.int32), 0, dtype=torch.int32, out=ends[1:])
-    return Block(start, end, met.sum(1).tolist(), source, by_row, ends)
+    sizes = met.sum(1).tolist()
+    return Block(start, end, sizes, source, source.split(sizes), by_row, ends)
 
 
 def _block_table(block, num_in):

@@ -34,9 +34,10 @@ def _multiply(feat, taps, kernel_map):
     out = feat.new_empty(kernel_map.num_out, taps.shape[2])
     products = feat.new_empty(_most_pairs(kernel_map), taps.shape[2])
     rows = feat.new_empty(_most_of_a_tap(kernel_map), taps.shape[1])
+    taps = taps.unbind()
     for block in kernel_map.blocks:
         product = products[: len(block.source)]
-        for source, tap, y in zip(block.source.split(block.sizes), taps, product.split(block.sizes), strict=True):
+        for source, tap, y in zip(block.sources, taps, product.split(block.sizes), strict=True):
             torch.mm(_gather(feat, source, rows), tap, out=y)
         out[block.start : block.end] = _sum_by_row(product, block)
     return out
@@ -50,16 +51,17 @@ def _gradients(feat, grad, taps, kernel_map, want_feat, want_taps):
     grad_taps = torch.zeros(taps.shape, dtype=_sum_dtype(feat), device=feat.device) if want_taps else None
     products = feat.new_empty(_most_pairs(back) if want_feat else 0, taps.shape[1])
     outer, inner = (feat.new_empty(_most_of_a_tap(back), width) for width in taps.shape[:0:-1])
+    taps_back, sums = [tap.t() for tap in taps], grad_taps.unbind() if want_taps else None
     for block in back.blocks:
         own = feat[block.start : block.end]
         product = products[: len(block.source)].split(block.sizes) if want_feat else None
         targets = block.target.split(block.sizes) if want_taps else None
-        for t, source in enumerate(block.source.split(block.sizes)):
+        for t, source in enumerate(block.sources):
             rows = _gather(grad, source, outer)
             if want_feat:
-                torch.mm(rows, taps[t].t(), out=product[t])
+                torch.mm(rows, taps_back[t], out=product[t])
             if want_taps:
-                _add_product(grad_taps[t], _gather(own, targets[t], inner), rows)
+                _add_product(sums[t], _gather(own, targets[t], inner), rows)
         if want_feat:
             grad_feat[block.start : block.end] = _sum_by_row(products[: len(block.source)], block)
     if want_taps:
