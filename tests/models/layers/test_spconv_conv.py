@@ -154,6 +154,30 @@ def test_scaled_halves_keep_bfloats_range(plain_spconv, feat_size, grad_size):
     assert max(compare("spconv", "strided", torch.bfloat16, feat_size, grad_size)) < 1e-2
 
 
+@pytest.mark.parametrize("kind, taps", [("submanifold", 27), ("strided", 8)])
+def test_no_sum_of_scaled_halves_can_leave_their_range(plain_spconv, monkeypatch, kind, taps):
+    """Largest operand times the number of terms; the range is made small, because a test has few rows."""
+    monkeypatch.setattr(spconv_conv, "MOST", 100.0)
+    package, seen = spconv_conv.load_spconv("spconv"), {}
+
+    def spy(name):
+        function = getattr(package, name)
+
+        def call(feat, filters, last, *rest):
+            seen[name] = float(feat.abs().max()), float(filters.abs().max()), float(last.abs().max()), len(last)
+            return function(feat, filters, last, *rest)
+
+        return call
+
+    for name in ("implicit_gemm", "implicit_gemm_backward"):
+        monkeypatch.setattr(package, name, spy(name))
+    assert max(compare("spconv", kind, torch.bfloat16)) < 2e-2
+    feat, weight, *_ = seen["implicit_gemm"]
+    _, _, grad, rows = seen["implicit_gemm_backward"]
+    assert 0.5 < weight <= 1 and 50 < feat * taps * 20 <= 100
+    assert 50 < grad * max(rows, taps * 28) <= 100
+
+
 def test_scaled_halves_pass_on_what_is_not_finite_and_take_zeros(plain_spconv):
     value, _, grad_weight = compare("spconv", "strided", torch.bfloat16, feat_size=float("inf"))
     assert not torch.tensor([value, grad_weight]).isfinite().any()
