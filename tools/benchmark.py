@@ -2,7 +2,8 @@
 
 Items: sparse_conv, index, sampling, attention, step, views, extraction, knn. Cases of one item and size take turns in
 one run, so that ratios hold although the machine's speed drifts. Prints tables; --json FILE keeps every time.
---compare ITEM/CASE ITEM/CASE times only these two, turn by turn, and prints their ratio.
+--compare ITEM/CASE ITEM/CASE times only these two, turn by turn, and prints their ratio; sparse_conv/torch stands for
+that case at every width of --channels.
 """
 
 import argparse
@@ -67,23 +68,42 @@ def run_items(args):
 
 
 def compare(args):
-    """The two cases of --compare at every size; the ratio is the median over turns."""
+    """The two cases of --compare at every size and width; the ratio is the median over turns."""
     rows = []
     for size in args.sizes:
-        chosen = {}
-        for name in args.compare:
-            item, _, case = name.partition("/")
-            cases = build_cases(item, size, args) if item in ITEMS else {}
-            if case not in cases:
-                allowed = ", ".join(f"{item}/{c}" for c in cases) or f"an item of {', '.join(ITEMS)}"
-                raise ValueError(f"--compare {name}: no such case at {size} voxels; allowed: {allowed}")
-            chosen[name] = cases[case]
-        results = measure_cases(chosen, args.repeats, args.device)
-        rows += [dict(item="compare", case=name, size=size, **result) for name, result in results.items()]
-        first, second = (results[name]["all"] for name in args.compare)
-        ratio = statistics.median(b / a for a, b in zip(first, second, strict=True))
-        print(f"{size:,} voxels: {args.compare[1]} takes {ratio:.2f} times as long as {args.compare[0]}", flush=True)
+        first, second = (find_cases(name, size, args) for name in args.compare)
+        for width in [width for width in first if width in second]:
+            chosen = dict(zip(args.compare, (first[width], second[width]), strict=True))
+            results = measure_cases(chosen, args.repeats, args.device)
+            new = [dict(item="compare", case=width + name, size=size, **results[name]) for name in args.compare]
+            rows += new
+            print(format_rows(new), flush=True)
+            print(f"{width}{size:,} voxels: {describe_ratio(args.compare, results)}", flush=True)
     return rows
+
+
+def find_cases(name, size, args):
+    """{"": case}, or {"C=32 ": case, ...} where an item has the case at several widths; `name` is ITEM/CASE."""
+    item, _, case = name.partition("/")
+    cases = build_cases(item, size, args) if item in ITEMS else {}
+    if case in cases:
+        return {"": cases[case]}
+    widths = {f"C={channels} ": cases.get(f"C={channels} {case}") for channels in args.channels}
+    found = {width: function for width, function in widths.items() if function is not None}
+    if not found:
+        allowed = ", ".join(f"{item}/{c}" for c in cases) or f"an item of {', '.join(ITEMS)}"
+        raise ValueError(f"--compare {name}: no such case at {size} voxels; allowed: {allowed}")
+    return found
+
+
+def describe_ratio(names, results):
+    """The second case's time over the first's: median of the turns, and their spread."""
+    first, second = (results[name]["all"] for name in names)
+    ratios = sorted(b / a for a, b in zip(first, second, strict=True))
+    return (
+        f"{names[1]} takes {statistics.median(ratios):.2f} ({ratios[0]:.2f} - {ratios[-1]:.2f}) times as long as "
+        f"{names[0]}"
+    )
 
 
 def main(argv):

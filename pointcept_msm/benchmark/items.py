@@ -12,31 +12,17 @@ import torch.nn.functional as F
 
 from pointcept_msm.datasets.views import MSMViews
 from pointcept_msm.extractor import FeatureExtractor
-from pointcept_msm.host import build_model
+from pointcept_msm.host import Config, build_model
+from pointcept_msm.link import find_configs
 from pointcept_msm.models.feature_sampling import sample_levels
 from pointcept_msm.models.layers.attention import band_attention, build_band_mask
-from pointcept_msm.models.layers.sparse_conv import SubmanifoldConv
 from pointcept_msm.models.layers.voxel_levels import Level
 from pointcept_msm.probing.knn import find_neighbours
 
+from .conv_cases import build_conv_cases
 from .scenes import VOXEL_SIZE, build_levels
-from .spconv_case import build_spconv_case
 
-SMALL = dict(
-    type="MSM-HUNet-v1m1",
-    enc_channels=(32, 48, 64, 96),
-    enc_conv_depths=(1, 1, 1, 1),
-    enc_attn_depths=(0, 0, 0, 1),
-    enc_num_heads=(4, 6, 8, 12),
-    dec_channels=(32, 48, 64, 96),
-    dec_conv_depths=(1, 1, 1, 1),
-    dec_attn_depths=(0, 0, 0, 1),
-    dec_num_heads=(4, 6, 8, 12),
-    window_size=256,
-    attn_drop=0.0,
-    drop_path=0.0,
-)
-NETWORKS = dict(small=SMALL, full=dict(type="MSM-HUNet-v1m1"))
+NETWORKS = dict(small="hunet_small.py", full="hunet_2cm.py")  # of configs/msm/_base_
 PEAK_SIDE = 2048  # of the square matrices whose product stands for the machine's peak
 
 
@@ -48,27 +34,13 @@ def sparse_conv(scene, settings) -> dict[str, Callable]:
     cases = {"peak": lambda: square @ square}
     for channels in settings.channels:
         cases |= {
-            f"C={channels} {name}": case for name, case in _conv_cases(pyramid, channels, settings.device).items()
+            f"C={channels} {name}": case for name, case in build_conv_cases(pyramid, channels, settings.device).items()
         }
     return cases
 
 
-def _conv_cases(pyramid, channels, device):
-    feat = torch.randn(pyramid.count(0), channels, device=device)
-    conv = SubmanifoldConv(channels, channels).to(device)
-    matrix = torch.randn(channels, channels, device=device)
-    pyramid.submanifold_map(0).blocks  # noqa: B018 (made here, not timed)
-
-    def backward():
-        x = feat.detach().requires_grad_()
-        conv(x, pyramid, 0).sum().backward()
-
-    cases = {
-        "product": lambda: feat @ matrix,
-        "torch": _no_grad(lambda: conv(feat, pyramid, 0)),
-        "torch forward and backward": backward,
-    }
-    return cases | build_spconv_case(pyramid, conv, feat)
+def _base_config(name):
+    return Config.fromfile(str(find_configs() / "_base_" / name))
 
 
 def index(scene, settings) -> dict[str, Callable]:
@@ -154,7 +126,9 @@ def step(scene, settings) -> dict[str, Callable]:
     if len(scene["coord"]) > STEP_LIMIT:
         return {}
     transform = _views()
-    model = build_model(dict(type="MSM-v1m1", backbone=NETWORKS[settings.network], grid_size=VOXEL_SIZE))
+    model = build_model(
+        dict(type="MSM-v1m1", backbone=_base_config(NETWORKS[settings.network]).backbone, grid_size=VOXEL_SIZE)
+    )
     model = model.to(settings.device).train()
     optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], 1e-4)
     batch = {k: v.to(settings.device) if isinstance(v, torch.Tensor) else v for k, v in transform(scene).items()}
@@ -175,26 +149,13 @@ def views(scene, settings) -> dict[str, Callable]:
 
 
 def _views():
-    augment = [
-        dict(type="CenterShift", apply_z=True),
-        dict(type="RandomRotate", angle=[-1, 1], axis="z", center=[0, 0, 0], p=1.0),
-        dict(type="RandomRotate", angle=[-1 / 64, 1 / 64], axis="x", center=[0, 0, 0], p=1.0),
-        dict(type="RandomRotate", angle=[-1 / 64, 1 / 64], axis="y", center=[0, 0, 0], p=1.0),
-        dict(type="RandomScale", scale=[0.9, 1.1]),
-        dict(type="RandomFlip", p=0.5),
-        dict(type="RandomJitter", sigma=0.005, clip=0.02),
-    ]
-    color_augment = [
-        dict(type="RandomColorJitter", brightness=0.4, contrast=0.4, saturation=0.2, hue=0.02, p=0.8),
-        dict(type="ChromaticTranslation", p=0.95, ratio=0.05),
-        dict(type="ChromaticJitter", p=0.95, std=0.05),
-    ]
-    return MSMViews(grid_size=VOXEL_SIZE, max_voxels=10**9, augment=augment, color_augment=color_augment)
+    base = _base_config("augment.py")
+    return MSMViews(grid_size=VOXEL_SIZE, max_voxels=10**9, augment=base.augment, color_augment=base.color_augment)
 
 
 def extraction(scene, settings) -> dict[str, Callable]:
     """Scene in, features of all levels at every point out."""
-    network = build_model(dict(NETWORKS[settings.network], output="levels"))
+    network = build_model(dict(_base_config(NETWORKS[settings.network]).backbone, output="levels"))
     extractor = FeatureExtractor(network, {}, dict(grid_size=VOXEL_SIZE), settings.device)
     scene = {key: scene[key] for key in ("coord", "color", "normal")}
     return {f"extraction ({settings.network})": lambda: extractor.extract(scene)}

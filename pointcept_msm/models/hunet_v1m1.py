@@ -16,6 +16,7 @@ from pointcept_msm.host import MODELS, register
 
 from .feature_sampling import sample_levels
 from .layers.blocks import AttentionBlock, AttentionStage, ResNetBlock
+from .layers.conv_backends import check_conv_backend
 from .layers.norm import SkipPath, SparseNorm
 from .layers.pyramid import VoxelPyramid, build_pyramid
 from .layers.sparse_conv import InverseConv, StridedConv
@@ -53,6 +54,7 @@ class MSMHUNet(nn.Module):
         checkpointing=False,
     ):
         super().__init__()
+        check_conv_backend()
         per_level = (enc_conv_depths, enc_attn_depths, enc_num_heads, dec_channels, dec_conv_depths, dec_attn_depths)
         _check_arguments(enc_channels, (*per_level, dec_num_heads), dec_channels, output)
         self.in_channels, self.output, self.checkpointing = in_channels, output, checkpointing

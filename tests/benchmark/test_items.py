@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from pointcept_msm.benchmark.items import _conv_cases, sampling
+from pointcept_msm.benchmark.conv_cases import build_conv_cases
+from pointcept_msm.benchmark.items import _views, sampling, step
 from pointcept_msm.benchmark.scenes import build_levels, build_scene
 
 
@@ -28,7 +29,22 @@ def test_spconv_on_a_cpu_gives_our_values():
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # its CPU build is wrong with more
     try:
-        cases = _conv_cases(build_levels(build_scene(2000), 1, "cpu"), 32, "cpu")
+        cases = build_conv_cases(build_levels(build_scene(2000), 1, "cpu"), 32, "cpu")
         torch.testing.assert_close(cases["torch"](), cases["spconv"](), rtol=1e-4, atol=1e-4)
     finally:
         torch.set_num_threads(threads)
+
+
+def test_conv_cases_of_a_cpu_run():
+    cases = build_conv_cases(build_levels(build_scene(500), 1, "cpu"), 8, "cpu")
+    assert {"product", "torch", "torch forward and backward"} <= set(cases) <= {*cases, "spconv"}
+    assert cases["torch"]().shape == cases["product"]().shape == (500, 8)
+    assert [x.shape for x in cases["torch forward and backward"]()] == [(500, 8), (8, 3, 3, 3, 8)]
+
+
+def test_step_and_views_are_those_of_the_configs():
+    """Not copies, which would go stale."""
+    assert [type(t).__name__ for t in _views().augment.transforms][:2] == ["CenterShift", "RandomRotate"]
+    cases = step(build_scene(800), Namespace(device="cpu", network="small"))
+    assert set(cases) == {"masked step (small)", "views"}
+    cases["masked step (small)"]()

@@ -31,6 +31,13 @@ def test_compare_prints_a_ratio(capsys):
     assert "sampling/released takes" in capsys.readouterr().out
 
 
+def test_compare_takes_a_case_at_every_width(capsys):
+    cases = ["sparse_conv/torch", "sparse_conv/torch forward and backward"]
+    benchmark.main(["--compare", *cases, *SMALL, "--channels", "4", "8"])
+    said = [line for line in capsys.readouterr().out.splitlines() if "times as long" in line]
+    assert [line.partition(" voxels")[0] for line in said] == ["C=4 1,000", "C=8 1,000", "C=4 2,000", "C=8 2,000"]
+
+
 def test_unknown_names_are_refused(capsys):
     with pytest.raises(SystemExit):
         benchmark.main(["sampler"])

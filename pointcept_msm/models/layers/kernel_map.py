@@ -11,22 +11,23 @@ import torch
 
 from .neighbours import Neighbours, child_table
 
-# Output rows of a block on a CPU. Small enough for what a block gathers to stay in a core's cache (from memory, matrix
+# Output rows of a block on a CPU. Small enough for what a tap gathers to stay in a core's cache (from memory, matrix
 # products run at a third of their speed), large enough for efficient products.
-BLOCK_ROWS = 2048
+BLOCK_ROWS = 4096
 
 
 class Block(NamedTuple):
     """Pairs of output rows start ... end - 1, tap by tap.
 
-    sizes: pairs of each tap; source (P,) int32: input rows, by tap; by_row (P,) int32 and ends (end - start + 1,)
-    int32: the pairs of output row r are by_row[ends[r] : ends[r + 1]].
+    sizes: pairs of each tap; source (P,) int32: input rows, by tap; sources: the same cut into taps; by_row (P,) int32
+    and ends (end - start + 1,) int32: the pairs of output row r are by_row[ends[r] : ends[r + 1]].
     """
 
     start: int
     end: int
     sizes: list
     source: torch.Tensor
+    sources: tuple
     by_row: torch.Tensor
     ends: torch.Tensor
 
@@ -67,9 +68,26 @@ class KernelMap:
         return self._pairs.blocks(self._reverse)
 
     @property
+    def table(self) -> torch.Tensor:
+        """Input row (V_out, T) int32 that each output row meets at each tap of the weight, V_in where it meets none."""
+        return self._pairs.table(self._reverse)
+
+    @property
+    def num_in(self) -> int:
+        """Number of input rows."""
+        return self._pairs.num_rows[self._reverse]
+
+    @property
     def transposed(self) -> "KernelMap":
         """The map with inputs and outputs exchanged: gradient to the input, or inverse convolution."""
         return KernelMap(self._pairs, not self._reverse)
+
+    def keep(self, make):
+        """What make(self) gives, made once and kept as long as the pairs are: a back end's own form of the map."""
+        key = (make, self._reverse)
+        if key not in self._pairs.kept:
+            self._pairs.kept[key] = make(self)
+        return self._pairs.kept[key]
 
 
 class _SubmanifoldPairs:
@@ -79,13 +97,21 @@ class _SubmanifoldPairs:
 
     def __init__(self, neighbours):
         self.num_rows = (neighbours.count, neighbours.count)
-        self._neighbours, self._blocks = neighbours, None
+        self._neighbours, self._blocks, self.kept = neighbours, None, {}
 
     def blocks(self, reverse):
         if self._blocks is None:
             self._blocks = _cut_blocks(self._neighbours.rows, *self.num_rows, self._neighbours.device)
             self._neighbours = None
         return self._blocks
+
+    def table(self, reverse):
+        count = self.num_rows[0]
+        if self._blocks is None:
+            table = self._neighbours.rows(0, count)
+        else:
+            table = torch.cat([_block_table(block, count) for block in self._blocks])
+        return table.flip(1) if reverse else table
 
 
 class _StridedPairs:
@@ -96,14 +122,19 @@ class _StridedPairs:
     def __init__(self, key, parent, num_parents):
         self.num_rows = (len(key), num_parents)
         self._key, self._parent = key, parent
-        self._blocks = [None, None]
+        self._blocks, self.kept = [None, None], {}
 
     def blocks(self, reverse):
         if self._blocks[reverse] is None:
-            rows = self._parents_of if reverse else self._children_of
             num_in, num_out = self.num_rows[:: -1 if reverse else 1]
-            self._blocks[reverse] = _cut_blocks(rows, num_in, num_out, self._key.device)
+            self._blocks[reverse] = _cut_blocks(self._rows(reverse), num_in, num_out, self._key.device)
         return self._blocks[reverse]
+
+    def table(self, reverse):
+        return self._rows(reverse)(0, self.num_rows[not reverse])
+
+    def _rows(self, reverse):
+        return self._parents_of if reverse else self._children_of
 
     def _children_of(self, start, end):
         first, last = torch.searchsorted(self._parent, self._parent.new_tensor([start, end])).tolist()
@@ -142,7 +173,16 @@ def _build_block(table, start, end, num_in):
     by_row = rank.t().contiguous().flatten().index_select(0, _positions(met_by_row))
     ends = torch.zeros(end - start + 1, dtype=torch.int32, device=table.device)
     torch.cumsum(met_by_row.sum(1, dtype=torch.int32), 0, dtype=torch.int32, out=ends[1:])
-    return Block(start, end, met.sum(1).tolist(), source, by_row, ends)
+    sizes = met.sum(1).tolist()
+    return Block(start, end, sizes, source, source.split(sizes), by_row, ends)
+
+
+def _block_table(block, num_in):
+    """The rows (end - start, T) that `_build_block` was given."""
+    device = block.source.device
+    tap = torch.arange(len(block.sizes), device=device).repeat_interleave(torch.tensor(block.sizes, device=device))
+    table = torch.full((block.end - block.start, len(block.sizes)), num_in, dtype=torch.int32, device=device)
+    return table.index_put_((block.target.long(), tap), block.source)
 
 
 def _positions(mask):

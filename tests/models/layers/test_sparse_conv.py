@@ -8,7 +8,6 @@ import torch
 import torch.nn.functional as F
 
 from pointcept_msm.models.layers import kernel_map, neighbours
-from pointcept_msm.models.layers import sparse_conv as sparse_conv_module
 from pointcept_msm.models.layers.pyramid import build_pyramid
 from pointcept_msm.models.layers.sparse_conv import InverseConv, StridedConv, SubmanifoldConv, sparse_conv
 from tests.models.sparse_scenes import join, random_scene
@@ -20,7 +19,6 @@ EXTENT = 12
 def pyramid(request, monkeypatch):
     monkeypatch.setattr(kernel_map, "BLOCK_ROWS", request.param)
     monkeypatch.setattr(neighbours, "SEARCHED", 16)
-    monkeypatch.setattr(sparse_conv_module, "WIDE", 96 if request.param == 64 else 1)
     batch = join(random_scene(300, EXTENT, seed=0), random_scene(200, EXTENT, seed=1))
     return build_pyramid(batch["grid_coord"], batch["offset"], 2)[0]
 

@@ -1,0 +1,99 @@
+"""Sparse convolution in plain PyTorch: exact, on any device, and the reference for the other back ends.
+
+One block of output rows at a time, tap by tap: gathers the input rows and multiplies them, in a buffer that stays in
+cache; then sums each output row's products.
+"""
+
+import torch
+
+from .kernel_map import KernelMap
+
+
+def convolve(feat: torch.Tensor, weight: torch.Tensor, kernel_map: KernelMap) -> torch.Tensor:
+    """feat (V_in, C_in), weight (C_out, k, k, k, C_in) of one type -> (V_out, C_out); sums of halves in float32."""
+    taps = weight.flatten(1, 3).permute(1, 2, 0)  # (T, C_in, C_out)
+    return _SparseConv.apply(feat, taps, kernel_map)
+
+
+class _SparseConv(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, feat, taps, kernel_map):
+        ctx.save_for_backward(feat, taps)
+        ctx.kernel_map = kernel_map
+        return _multiply(feat, taps, kernel_map)
+
+    @staticmethod
+    def backward(ctx, grad):
+        feat, taps = ctx.saved_tensors
+        return *_gradients(feat, grad.contiguous(), taps, ctx.kernel_map, *ctx.needs_input_grad[:2]), None
+
+
+def _multiply(feat, taps, kernel_map):
+    """Sum over taps of feat[source] @ taps[t] into the target rows."""
+    taps = taps.flip(0) if kernel_map.flipped else taps
+    out = feat.new_empty(kernel_map.num_out, taps.shape[2])
+    products = feat.new_empty(_most_pairs(kernel_map), taps.shape[2])
+    rows = feat.new_empty(_most_of_a_tap(kernel_map), taps.shape[1])
+    taps = taps.unbind()
+    for block in kernel_map.blocks:
+        product = products[: len(block.source)]
+        for source, tap, y in zip(block.sources, taps, product.split(block.sizes), strict=True):
+            torch.mm(_gather(feat, source, rows), tap, out=y)
+        out[block.start : block.end] = _sum_by_row(product, block)
+    return out
+
+
+def _gradients(feat, grad, taps, kernel_map, want_feat, want_taps):
+    """Gradients to feat and taps, or None, in one pass over blocks of input rows: `grad` is gathered once for both."""
+    back = kernel_map.transposed
+    taps = taps.flip(0) if back.flipped else taps
+    grad_feat = torch.empty_like(feat) if want_feat else None
+    grad_taps = torch.zeros(taps.shape, dtype=_sum_dtype(feat), device=feat.device) if want_taps else None
+    products = feat.new_empty(_most_pairs(back) if want_feat else 0, taps.shape[1])
+    outer, inner = (feat.new_empty(_most_of_a_tap(back), width) for width in taps.shape[:0:-1])
+    taps_back, sums = [tap.t() for tap in taps], grad_taps.unbind() if want_taps else None
+    for block in back.blocks:
+        own = feat[block.start : block.end]
+        product = products[: len(block.source)].split(block.sizes) if want_feat else None
+        targets = block.target.split(block.sizes) if want_taps else None
+        for t, source in enumerate(block.sources):
+            rows = _gather(grad, source, outer)
+            if want_feat:
+                torch.mm(rows, taps_back[t], out=product[t])
+            if want_taps:
+                _add_product(sums[t], _gather(own, targets[t], inner), rows)
+        if want_feat:
+            grad_feat[block.start : block.end] = _sum_by_row(products[: len(block.source)], block)
+    if want_taps:
+        grad_taps = (grad_taps.flip(0) if back.flipped else grad_taps).to(taps.dtype)
+    return grad_feat, grad_taps
+
+
+def _gather(x, index, buffer):
+    """x[index] in the buffer, which is used tap after tap so that it stays in cache."""
+    return torch.index_select(x, 0, index, out=buffer[: len(index)])
+
+
+def _add_product(total, inner, outer):
+    """total += inner.T @ outer"""
+    if total.dtype == inner.dtype:
+        total.addmm_(inner.t(), outer)
+    else:
+        total += inner.t() @ outer
+
+
+def _most_pairs(kernel_map):
+    return max(len(block.source) for block in kernel_map.blocks)
+
+
+def _most_of_a_tap(kernel_map):
+    return max(max(block.sizes) for block in kernel_map.blocks)
+
+
+def _sum_by_row(product, block):
+    """Sum (rows, C) over each output row's products (P, C); halves are added in float32."""
+    return torch.embedding_bag(product, block.by_row, block.ends, False, 0, False, None, True)[0]
+
+
+def _sum_dtype(feat):
+    return torch.float64 if feat.dtype == torch.float64 else torch.float32
