@@ -70,11 +70,13 @@ def sampling(scene, settings) -> dict[str, Callable]:
         for i, width in enumerate(widths)
     ]
     batch = torch.zeros(len(grid), dtype=torch.long, device=settings.device)
-    given = torch.zeros(len(grid), sum(widths), device=settings.device)
+    arrays = {"": None}
+    if len(grid) <= DENSE_SAMPLING_LIMIT:
+        arrays[", given array"] = torch.zeros(len(grid), sum(widths), device=settings.device)
     cases = {}
     for mode in ("exact", "released"):
-        for name, out in ((mode, None), (f"{mode}, given array", given)):
-            cases[name] = _no_grad(lambda mode=mode, out=out: sample_levels(levels, grid, batch, mode, out=out))
+        for name, out in arrays.items():
+            cases[mode + name] = _no_grad(lambda mode=mode, out=out: sample_levels(levels, grid, batch, mode, out=out))
     if len(grid) <= DENSE_SAMPLING_LIMIT:
         cases["dense"] = _no_grad(lambda: torch.cat([dense_released(level, grid) for level in levels], 1))
     return cases
