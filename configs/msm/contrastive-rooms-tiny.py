@@ -3,7 +3,7 @@
 Command:  sh tools/train.sh -c configs/msm/contrastive-rooms-tiny.py
           sh tools/test.sh -c configs/msm/probe-rooms-tiny.py -w exp/msm/contrastive-rooms-tiny
 Hardware: as pretrain-rooms-tiny.py; a step takes about as long.
-Expected: not known yet.
+Expected: docs/results.md.
 """
 
 _base_ = ["_base_/runtime.py", "_base_/pretrain.py", "_base_/augment.py", "_base_/hunet_small.py"]
