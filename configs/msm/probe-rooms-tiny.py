@@ -5,7 +5,7 @@ Command:  sh tools/test.sh -c configs/msm/probe-rooms-tiny.py -w exp/msm/pretrai
           (-w: a run's folder, or one exported .safetensors; -- save_path=DIR for results.json and results.md)
           One row only: -- test.networks=[student] test.baselines=[]; the baselines only: no -w, -- test.networks=[]
 Hardware: two CPU cores, about a minute.
-Expected: of pretrain-rooms-tiny: student 38.6 kNN, 39.8 linear mIoU; random initialisation 19.2, 18.7 (docs/results.md).
+Expected: of pretrain-rooms-tiny: student 38.6 kNN, 39.8 linear; random initialisation 19.2, 18.7 (docs/results.md).
 """
 
 _base_ = ["_base_/runtime.py", "_base_/hunet_small.py"]  # the network: of test.networks=[] alone
