@@ -11,17 +11,7 @@ _base_ = ["pretrain-rooms-tiny.py"]
 
 epoch = 3
 eval_epoch = 3
-transform = [
-    dict(
-        type="MSMViews",
-        grid_size=0.08,
-        max_voxels=60000,
-        student_crop=(0.4, 0.8),
-        feat_keys=("color", "normal"),
-        augment={{_base_.augment}},
-        color_augment={{_base_.color_augment}},
-    )
-]
+transform = {{_base_.views}}
 model = dict(supervise="all")
 data = dict(
     train=dict(

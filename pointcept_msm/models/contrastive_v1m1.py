@@ -5,12 +5,12 @@ MSM-v1m1, so that what is compared is the objective and nothing else.
 """
 
 import torch
-import torch.nn.functional as F
 from torch import nn
 
 from pointcept_msm.host import MODELS, build_model, register
 
 from .layers.pyramid import build_pyramid
+from .losses import info_nce
 from .matching import match_level, partner_rows
 from .predictor import build_predictor
 
@@ -50,10 +50,10 @@ class MSMContrastive(nn.Module):
         return dict(loss=torch.stack(losses).mean(), **output)
 
     def _level_loss(self, projector, feat, pairs):
-        left, right = (projector(feat[torch.cat(side)]).float() for side in zip(*pairs, strict=True))
+        left, right = (projector(feat[torch.cat(side)]) for side in zip(*pairs, strict=True))
         sizes = [len(rows) for rows, _ in pairs]
         scenes = zip(left.split(sizes), right.split(sizes), strict=True)
-        losses = [info_nce(a, b, self.temperature) for a, b in scenes if len(a)]
+        losses = [both_directions(a, b, self.temperature) for a, b in scenes if len(a)]
         return torch.stack(losses).mean() if losses else left.sum()  # the sum of nothing keeps the gradient's path
 
 
@@ -83,8 +83,6 @@ def draw_pairs(row: torch.Tensor, view: torch.Tensor, scenes: int, limit: int) -
     return [(rows, row[rows]) for rows in chosen]
 
 
-def info_nce(left: torch.Tensor, right: torch.Tensor, temperature: float) -> torch.Tensor:
-    """left, right (M, C), row i of one matching row i of the other -> scalar, both directions."""
-    similarity = F.normalize(left, dim=1) @ F.normalize(right, dim=1).T / temperature  # (M, M)
-    target = torch.arange(len(left), device=left.device)
-    return (F.cross_entropy(similarity, target) + F.cross_entropy(similarity.T, target)) / 2
+def both_directions(left: torch.Tensor, right: torch.Tensor, temperature: float) -> torch.Tensor:
+    """left, right (M, C), row i of one matching row i of the other -> scalar: InfoNCE from each side to the other."""
+    return (info_nce(left, right, temperature).mean() + info_nce(right, left, temperature).mean()) / 2

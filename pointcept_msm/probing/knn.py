@@ -6,6 +6,7 @@ queries, B bank rows, C channels, K classes.
 """
 
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 import torch
@@ -48,10 +49,10 @@ def find_neighbours(
             f"queries are {tuple(query.shape)} and the bank {tuple(bank.shape)}; the bank needs rows of the same width"
         )
     keep = min(k + SPARE, len(bank))
-    search = _screened_block if halves_pay(str(device)) else _whole_block
     best = [torch.full((len(part), keep), -2.0, device=device) for part in query.split(query_chunk)]  # below any cosine
     row = [torch.zeros_like(part, dtype=torch.long) for part in best]
     parts = [normalise_levels(part.to(device), levels) for part in query.split(query_chunk)]
+    search = partial(_screened_block, [round_rows(part) for part in parts]) if halves_pay(str(device)) else _whole_block
     for start in range(0, len(bank), bank_chunk):
         part = normalise_levels(bank[start : start + bank_chunk].to(device), levels)
         for i, (value, index) in enumerate(search(parts, part, best, keep)):
@@ -67,12 +68,12 @@ def _whole_block(queries, bank, best, keep):
         yield (query @ bank.T).topk(min(keep, len(bank)), dim=1)
 
 
-def _screened_block(queries, bank, best, keep):
+def _screened_block(rounded_queries, queries, bank, best, keep):
     """As `_whole_block`, but only those that may enter the best so far."""
     rounded = round_rows(bank)
     for i, query in enumerate(queries):
         floor = best[i][:, -1]
-        pairs = candidates(round_rows(query), rounded, floor) if floor.min() > -1 else None
+        pairs = candidates(rounded_queries[i], rounded, floor) if floor.min() > -1 else None
         if pairs is None or len(pairs) > MOST_CANDIDATES * len(query) * len(bank):
             yield (query @ bank.T).topk(min(keep, len(bank)), dim=1)
         else:
