@@ -104,9 +104,10 @@ def _describe_run(reports):
     facts = {name: sorted({row[name] for row in rows}) for name in ("fit_scenes", "test_scenes", "seeds")}
     shown = {name: "/".join(map(str, values)) for name, values in facts.items()}
     revisions = ", ".join(sorted({str(report.get("git_revision")) for report in reports}))
+    seeds = "one seed" if shown["seeds"] == "1" else f"{shown['seeds']} seeds (± is their standard deviation)"
     return (
         f"mIoU in percent; fitted on {shown['fit_scenes']} scenes, read on {shown['test_scenes']} held-out ones, "
-        f"{shown['seeds']} seeds (± is their standard deviation); git revision {revisions}."
+        f"{seeds}; git revision {revisions}."
     )
 
 

@@ -69,6 +69,15 @@ def test_second_call_uses_it_again(sandbox):
     assert said.split() == [str(sandbox.venv / "bin/python"), str(sandbox.venv)]
 
 
+@pytest.mark.parametrize(
+    "argument, status, sentence", [("--help", 0, "MSM_VENV"), ("x", 2, "takes no arguments, got 'x'")]
+)
+def test_help_and_arguments_make_nothing(sandbox, argument, status, sentence):
+    got, said, calls = sandbox.run(f"sh tools/env.sh {argument}")
+    assert (got, calls) == (status, []) and sentence in said
+    assert not sandbox.venv.exists()
+
+
 def test_changed_setup_installs_over_it_and_keeps_torch(sandbox):
     sandbox.run()
     (sandbox.venv / "mine").touch()

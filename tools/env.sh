@@ -91,5 +91,11 @@ msm_env() {
     unset PYTHONHOME
 }
 
+case $0 in
+    */env.sh) case ${1:-} in
+        -h | --help) sed -n '1,/^[^#]*$/s/^# \{0,1\}//p' "$0"; exit 0 ;;
+        ?*) msm_say "takes no arguments, got '$1'; its settings are environment variables, see --help."; exit 2 ;;
+    esac ;;
+esac
 # `return` works where the file was sourced, `exit` where it was called.
 msm_env || { return 1 2>/dev/null || exit 1; }

@@ -103,13 +103,14 @@ class MSMProbeTester:
 
     def test(self) -> dict | None:
         """Run everything; returns what results.json holds, None on processes other than the first."""
+        candidates = list(self.build_candidates())  # before the data, which may take minutes to make or to find
         train, test = (
             self.build_scenes("train", self.options.scenes),
             self.build_scenes("test", self.options.test_scenes),
         )
         check_disjoint(train, test)
         settings = self.build_settings()
-        rows = [self.judge(candidate, train, test, settings) for candidate in self.build_candidates()]
+        rows = [self.judge(candidate, train, test, settings) for candidate in candidates]
         if comm.get_rank() > 0:
             return None
         results = build_results(rows, dict(vars(self.options), weight=str(self.cfg.get("weight"))))

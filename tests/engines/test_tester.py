@@ -148,9 +148,19 @@ def test_options_and_splits_are_checked(tmp_path):
     with pytest.raises(ValueError, match="baselines is"):
         build_options(dict(baselines=["supervised"]))
     with pytest.raises(ValueError, match="test scenes are train scenes too"):
-        cfg = make_config(tmp_path, tmp_path)
+        cfg = make_config(tmp_path, tmp_path, networks=())
+        cfg.backbone, cfg.grid_size, cfg.feat_keys = NETWORK, 0.1, ("coord", "color")
         cfg.data.test.split = "train"
         MSMProbeTester(cfg).test()
+
+
+def test_missing_weights_are_refused_before_data_are_made(tmp_path):
+    config = make_config(tmp_path, tmp_path / "nothing.safetensors")
+    for part in ("train", "test"):
+        config.data[part] = dict(type="MSMRoomsDataset", split="val", data_root=str(tmp_path / "rooms"), rooms=1)
+    with pytest.raises(FileNotFoundError, match="nothing.safetensors"):
+        MSMProbeTester(config).test()
+    assert not (tmp_path / "rooms").exists()
 
 
 def run_in_process(rank, port, folder):
