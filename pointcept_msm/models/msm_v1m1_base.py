@@ -15,7 +15,7 @@ from .layers.pyramid import build_pyramid
 from .masked_pass import STRATEGIES, run_masked
 from .masking import draw_patch_mask, patch_in_voxels
 from .matching import match_level, match_same_view, partner_rows
-from .predictor import PREDICTORS, build_predictor
+from .predictor import build_predictor
 from .target_norm import TARGET_NORMS, normalise_target
 
 SUPERVISE = ("masked", "visible", "all")
@@ -51,8 +51,8 @@ class MSM(nn.Module):
         _check_choice("mask_strategy", mask_strategy, [s for s in STRATEGIES if s != "visible"])
         _check_choice("supervise", supervise, SUPERVISE)
         _check_choice("target_view", target_view, ("other", "same"))
+        target_norm = "none" if target_norm is None else target_norm  # what a command line makes of the word
         _check_choice("target_norm", target_norm, TARGET_NORMS)
-        _check_choice("predictor", predictor, PREDICTORS)
         patch_in_voxels(mask_patch, grid_size)
         self.grid_size, self.mask_ratio, self.mask_patch = grid_size, mask_ratio, mask_patch
         self.strategy = "visible" if supervise == "visible" else mask_strategy

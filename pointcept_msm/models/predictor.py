@@ -5,10 +5,13 @@ from torch import nn
 PREDICTORS = ("mlp", "linear", "none")
 
 
-def build_predictor(kind: str, channels: int, ratio: int = 4) -> nn.Module:
-    """Module (M, C) -> (M, C). mlp: Linear C -> ratio C, GELU, Linear -> C; linear; none: identity."""
-    if kind == "none":
+def build_predictor(kind: str | None, channels: int, ratio: int = 4) -> nn.Module:
+    """Module (M, C) -> (M, C). mlp: Linear C -> ratio C, GELU, Linear -> C; linear; none, or None, which is what a
+    command line makes of it: identity. ValueError: another kind."""
+    if kind in ("none", None):
         return nn.Identity()
+    if kind not in PREDICTORS:
+        raise ValueError(f"predictor is {kind!r}; choose one of {', '.join(PREDICTORS)}.")
     if kind == "linear":
         return nn.Linear(channels, channels)
     return nn.Sequential(nn.Linear(channels, ratio * channels), nn.GELU(), nn.Linear(ratio * channels, channels))

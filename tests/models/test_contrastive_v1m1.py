@@ -109,3 +109,5 @@ def test_it_brings_matching_features_together(batch):
 def test_settings_that_cannot_be():
     with pytest.raises(ValueError, match="above 0"):
         build_model(dict(type="MSM-Contrastive-v1m1", backbone=BACKBONE, temperature=0))
+    with pytest.raises(ValueError, match="mlp, linear, none"):
+        build_model(dict(type="MSM-Contrastive-v1m1", backbone=BACKBONE, projector="deep"))

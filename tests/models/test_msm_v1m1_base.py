@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from pointcept_msm.datasets.views import MSMViews
+from pointcept_msm.embedded.options import parse_value
 from pointcept_msm.host import build_model
 from pointcept_msm.models.masking import draw_patch_mask
 from pointcept_msm.models.msm_v1m1_base import MSM
@@ -206,6 +207,11 @@ def distance(prediction, target, kind):
 def test_wrong_arguments_are_refused(change, words):
     with pytest.raises(ValueError, match=words):
         MSM(BACKBONE, **{**dict(grid_size=GRID), **change})
+
+
+def test_the_word_none_of_a_command_line_is_none():
+    model = MSM(BACKBONE, grid_size=GRID, predictor=parse_value("none"), target_norm=parse_value("none"))
+    assert model.target_norm == "none" and isinstance(model.student["predictor"]["0"], torch.nn.Identity)
 
 
 def test_builds_from_a_config():

@@ -1,7 +1,7 @@
 """Augmentation of each view, drawn independently (the list of Pointcept's MSC recipe; the paper's is not known)."""
 
 # Shares of the views that lose all their colour, or all their normals: more than 0 makes one network serve scans
-# without them. drop_color=0.2 on the command line reaches every transform below.
+# without them. drop_color=0.2 on the command line reaches every transform that has 0 here.
 drop_color = 0.0
 drop_normal = 0.0
 
