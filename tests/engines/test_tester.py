@@ -158,7 +158,7 @@ def test_missing_weights_are_refused_before_data_are_made(tmp_path):
     config = make_config(tmp_path, tmp_path / "nothing.safetensors")
     for part in ("train", "test"):
         config.data[part] = dict(type="MSMRoomsDataset", split="val", data_root=str(tmp_path / "rooms"), rooms=1)
-    with pytest.raises(FileNotFoundError, match="nothing.safetensors"):
+    with pytest.raises(FileNotFoundError, match=r"nothing\.safetensors"):
         MSMProbeTester(config).test()
     assert not (tmp_path / "rooms").exists()
 
