@@ -2,8 +2,8 @@
 
 Without CONFIG: every ablation-*-tiny beside pretrain-rooms-tiny. Other values of a config by --variant, for example
   --variant ratio-0.1 ablation-mask-ratio-tiny model.mask_ratio=0.1
-What is finished is not run again, what was cut short goes on: repeat the command. The table comes at the end and lies in
-OUT/ablations.md.
+What is finished is not run again, what was cut short goes on: repeat the command. The table comes at the end and is
+kept in OUT/ablations.md.
 """
 
 import argparse
