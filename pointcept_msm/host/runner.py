@@ -1,6 +1,7 @@
 """Training and testing from a config, launched by whichever host was chosen."""
 
 import os
+from contextlib import nullcontext
 
 from pointcept_msm.embedded.config_check import check_training
 from pointcept_msm.embedded.defaults import default_setup, load_run_config, prepare_run, refuse_overwrite
@@ -38,7 +39,8 @@ def _dispatch(worker, cfg, machines, file_name):
         from pointcept_msm.host.pointcept_trainer import NO_MAX_STEPS
 
         raise ValueError(NO_MAX_STEPS)
-    prepare_run(cfg, file_name)  # Pointcept's processes take the config as it is here
+    with lock_run(cfg.save_path) if file_name == "config.py" else nullcontext():  # taken again by the training itself
+        prepare_run(cfg, file_name)  # Pointcept's processes take the config as it is here
     pointcept_launch(worker, *machines, cfg=(cfg,))
     return 0
 

@@ -3,12 +3,15 @@
 import multiprocessing
 import os
 import signal
+import sys
 import time
+import types
 
 import pytest
 
 from pointcept_msm.command_line import run_command
 from pointcept_msm.embedded.run_lock import lock_run
+from pointcept_msm.host import runner
 from pointcept_msm.host.runner import run_training
 from tests import toy
 from tests.engines.hooks.test_checkpointer import assert_same_run, train
@@ -101,3 +104,22 @@ def test_a_second_run_in_the_same_folder_is_refused_and_changes_nothing(tmp_path
     assert os.waitstatus_to_exitcode(os.waitpid(first.pid, 0)[1]) == 0
     train(tmp_path / "whole")
     assert_same_run(folder, tmp_path / "whole")
+
+
+def test_a_refused_run_in_pointcept_leaves_the_config_alone(tmp_path, monkeypatch):
+    """There the config is written before the training takes the lock."""
+    launches = types.ModuleType("pointcept.engines.launch")
+    launches.launch = lambda *args, **kwargs: pytest.fail("launched")
+    monkeypatch.setitem(sys.modules, "pointcept.engines.launch", launches)
+    monkeypatch.setattr(runner, "HOST", "pointcept")
+    folder = tmp_path / "run"
+    holder = start(hold, folder)
+    wait_for(folder / "held")
+    (folder / "config.py").write_text("the first run's")
+    try:
+        with pytest.raises(FileExistsError, match="is being written by process"):
+            run_training(toy.write_config(tmp_path), [f"save_path={folder}"])
+    finally:
+        holder.kill()
+        holder.join()
+    assert (folder / "config.py").read_text() == "the first run's"
