@@ -36,22 +36,20 @@ def main(argv):
 
 
 def collect_variants(args):
-    """The base first, then the configs, then those given with options; ValueError names a config that is not there."""
+    """The base first, then the configs, then those given with options; a config that is not there, the probe's too, is
+    an error before anything is trained."""
     from pointcept_msm.ablations.runs import Variant
+    from pointcept_msm.embedded.defaults import find_config
     from pointcept_msm.link import find_configs
 
-    folder = find_configs()
-    names = args.configs or [path.stem for path in sorted(folder.glob("ablation-*-tiny.py"))]
+    names = args.configs or [path.stem for path in sorted(find_configs().glob("ablation-*-tiny.py"))]
     plain = [Variant(Path(name).stem, name, tuple(args.options)) for name in [args.base, *names]]
     extra = [
         Variant(name, config[0] if config else args.base, (*args.options, *config[1:]))
         for name, *config in args.variant
     ]
-    for variant in [*plain, *extra]:
-        if not (Path(variant.config).is_file() or (folder / f"{Path(variant.config).stem}.py").is_file()):
-            raise FileNotFoundError(
-                f"no config {variant.config!r} for {variant.name}; give a path, or a name in configs/msm"
-            )
+    for config in [args.probe, *[variant.config for variant in [*plain, *extra]]]:
+        find_config(config)
     return [*plain, *extra]
 
 

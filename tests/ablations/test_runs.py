@@ -9,6 +9,7 @@ import pytest
 
 from pointcept_msm.ablations import runs
 from pointcept_msm.ablations.runs import Variant, do_runs, plan_runs, read_scores
+from tests.tools.scene_tools import call
 from tests.toy import ROOT
 
 BASE, OTHER = Variant("base", "tiny"), Variant("other", "tiny", ("model.mask_ratio=0.1",))
@@ -90,6 +91,15 @@ def test_another_request_in_the_same_folder_is_refused(tmp_path, commands):
         plan_runs([changed], [0], "probe", tmp_path)
     with pytest.raises(ValueError, match="two variants are called 'other'"):
         plan_runs([OTHER, changed], [0], "probe", tmp_path)
+
+
+@pytest.mark.parametrize(
+    "arguments", [("no-such",), ("--base", "no-such"), ("--probe", "no-such"), ("--variant", "a", "no-such")]
+)
+def test_a_config_that_is_not_there_is_refused_before_training(tmp_path, capsys, arguments):
+    code, _, errors = call(capsys, "ablations", "--out", tmp_path / "out", *arguments)
+    assert code != 0 and len(errors) == 1 and "no-such" in errors[0]
+    assert not (tmp_path / "out").exists()
 
 
 PROBE = """
