@@ -89,7 +89,7 @@ setup(
     license_files=["LICENSE"],
     keywords=["self-supervised learning", "3D scenes", "point cloud", "Pointcept"],
     packages=find_packages(include=["pointcept_msm", "pointcept_msm.*"]),
-    package_data={"pointcept_msm": ["weights/*.safetensors", "viewer/page.html"]},
+    package_data={"pointcept_msm": ["weights/*.safetensors", "pictures/page.html"]},
     cmdclass={"build_py": BuildWithConfigs},
     python_requires=">=3.10",
     install_requires=INSTALL,

@@ -18,8 +18,8 @@ def _register() -> None:
 
 
 def load(*args, **kwargs):
-    """Load a feature extractor by name or path; see `pointcept_msm.extractor.load`."""
-    from pointcept_msm.extractor import load as load_extractor
+    """Load a feature extractor by name or path; see `pointcept_msm.features.extractor.load`."""
+    from pointcept_msm.features.extractor import load as load_extractor
 
     return load_extractor(*args, **kwargs)
 

@@ -8,7 +8,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from pointcept_msm.command_line import run_command
+from pointcept_msm.runtime.command_line import run_command
 
 PACKAGE = Path(__file__).resolve().parent
 PLACES = (PACKAGE.parent / "configs" / "msm", PACKAGE / "configs" / "msm")  # a clone, an installed wheel

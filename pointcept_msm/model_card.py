@@ -9,8 +9,8 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from pointcept_msm.checkpoints import load_checkpoint
 from pointcept_msm.datasets.scene_inputs import ESTIMATE
+from pointcept_msm.files.weights import load_checkpoint
 
 FACTS = (
     "method",

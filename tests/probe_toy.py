@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from pointcept_msm.checkpoints import save_checkpoint
+from pointcept_msm.files.weights import save_checkpoint
 from pointcept_msm.host import DATASETS, build_model, register
 
 NETWORK = dict(

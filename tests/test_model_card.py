@@ -10,10 +10,10 @@ import pytest
 import torch
 
 import pointcept_msm
-from pointcept_msm import pretrained
-from pointcept_msm.checkpoints import load_checkpoint
-from pointcept_msm.command_line import run_command
+from pointcept_msm.files import pretrained
+from pointcept_msm.files.weights import load_checkpoint
 from pointcept_msm.model_card import facts_table, probe_table, read_section, replace_section
+from pointcept_msm.runtime.command_line import run_command
 from tests.probe_toy import make_weights
 from tests.tools.scene_tools import make_scene
 

@@ -114,7 +114,7 @@ def build(kind: str, source: Path, out: Path) -> Path:
 
 def files_of_package() -> set[str]:
     """What an installed package must hold: every module, shipped weights, the page of the viewer."""
-    kinds = ("*.py", "weights/*.safetensors", "viewer/page.html")
+    kinds = ("*.py", "weights/*.safetensors", "pictures/page.html")
     return {str(p.relative_to(ROOT)) for kind in kinds for p in PACKAGE.rglob(kind)}
 
 

@@ -12,14 +12,14 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from pointcept_msm.command_line import OneSentenceParser, run_command
+from pointcept_msm.runtime.command_line import OneSentenceParser, run_command
 
 
 def main(argv):
     args = build_parser().parse_args(argv)
     from pointcept_msm.ablations.comparison import markdown_comparison
     from pointcept_msm.ablations.runs import do_runs, plan_runs, read_scores
-    from pointcept_msm.atomic_file import replace_file
+    from pointcept_msm.files.atomic import replace_file
 
     if args.jobs < 1:
         raise ValueError(f"--jobs is {args.jobs}; give 1 or more")

@@ -20,7 +20,7 @@ from pointcept_msm.benchmark.items import ITEMS, NETWORKS
 from pointcept_msm.benchmark.measure import measure_cases
 from pointcept_msm.benchmark.report import describe_machine, format_growth, format_rows, growth_table
 from pointcept_msm.benchmark.scenes import build_scene
-from pointcept_msm.command_line import OneSentenceParser, run_command
+from pointcept_msm.runtime.command_line import OneSentenceParser, run_command
 
 SIZES = (50_000, 100_000, 300_000, 1_000_000, 3_000_000)
 QUICK_SIZES = (25_000, 50_000)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from pointcept_msm.command_line import OneSentenceParser, run_command
+from pointcept_msm.runtime.command_line import OneSentenceParser, run_command
 
 
 def main(argv):

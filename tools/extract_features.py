@@ -9,12 +9,12 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from pointcept_msm.command_line import OneSentenceParser, run_command
+from pointcept_msm.runtime.command_line import OneSentenceParser, run_command
 
 
 def main(argv):
     args = build_parser().parse_args(argv)
-    from pointcept_msm.batch_extraction import (
+    from pointcept_msm.features.batch import (
         Failure,
         extract_files,
         load_extractor,
@@ -22,7 +22,7 @@ def main(argv):
         peak_memory,
         report_failures,
     )
-    from pointcept_msm.feature_files import describe_extractor, save_features
+    from pointcept_msm.features.feature_files import describe_extractor, save_features
 
     named, failures, seconds = name_scenes(args.scenes), [], 0.0
     extractor = load_extractor(args)
@@ -43,7 +43,7 @@ def main(argv):
 
 
 def build_parser():
-    from pointcept_msm.batch_extraction import add_scene_arguments
+    from pointcept_msm.features.batch import add_scene_arguments
 
     parser = OneSentenceParser(description=__doc__.splitlines()[0])
     add_scene_arguments(parser)

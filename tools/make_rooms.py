@@ -8,14 +8,14 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from pointcept_msm.command_line import OneSentenceParser, run_command
+from pointcept_msm.runtime.command_line import OneSentenceParser, run_command
 
 
 def main(argv):
     args = build_parser().parse_args(argv)
     from tqdm import tqdm  # after the arguments, as is the next: importing the package takes seconds
 
-    from pointcept_msm.datasets.rooms import save_rooms
+    from pointcept_msm.rooms import save_rooms
 
     counts = {"train": args.train, "val": args.val, "test": args.test}
     if min(counts.values()) < 0 or sum(counts.values()) == 0:

@@ -13,7 +13,7 @@ python tools/make_rooms.py --out "$work/rooms" --train 0 --val 1
 room=$work/rooms/val/room_0000
 python - "$room" "$work/bare.ply" <<'END'
 import sys
-from pointcept_msm.datasets.scene_io import load_scene, save_scene
+from pointcept_msm.files.scene_io import load_scene, save_scene
 save_scene(sys.argv[2], {"coord": load_scene(sys.argv[1])["coord"]})
 END
 

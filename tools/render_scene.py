@@ -10,13 +10,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import numpy as np
 
-from pointcept_msm.command_line import OneSentenceParser, run_command
-from pointcept_msm.render import POINT_RADIUS, color_labels, save_picture
+from pointcept_msm.pictures.render import POINT_RADIUS, color_labels, save_picture
+from pointcept_msm.runtime.command_line import OneSentenceParser, run_command
 
 
 def main(argv):
     args = build_parser().parse_args(argv)
-    from pointcept_msm.datasets.scene_io import load_scene
+    from pointcept_msm.files.scene_io import load_scene
 
     scene = load_scene(args.scene, require=("coord", "normal", args.show))
     colors = color_points(scene, args.show)

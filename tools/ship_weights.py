@@ -9,7 +9,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from pointcept_msm.command_line import OneSentenceParser, run_command
+from pointcept_msm.runtime.command_line import OneSentenceParser, run_command
 
 LIMIT = 8_000_000  # bytes
 TOLERANCE = 0.01  # of the features' spread, half precision against single
@@ -17,9 +17,9 @@ TOLERANCE = 0.01  # of the features' spread, half precision against single
 
 def main(argv):
     args = build_parser().parse_args(argv)
-    from pointcept_msm.checkpoints import halve, load_checkpoint, save_checkpoint
-    from pointcept_msm.extractor import build_extractor
-    from pointcept_msm.pretrained import SHIPPED, find_weights
+    from pointcept_msm.features.extractor import build_extractor
+    from pointcept_msm.files.pretrained import SHIPPED, find_weights
+    from pointcept_msm.files.weights import halve, load_checkpoint, save_checkpoint
 
     state, config, meta = load_checkpoint(find_weights(args.input))
     meta |= {"name": args.name} | ({"licence": args.licence} if args.licence else {})
@@ -45,7 +45,7 @@ def compare(whole, half):
     """Largest change of a feature on a procedural room, against the standard deviation of all."""
     import numpy as np
 
-    from pointcept_msm.datasets.rooms import generate_room
+    from pointcept_msm.rooms import generate_room
 
     room = generate_room(seed=0, split="val", index=0, points=20_000)
     expected = whole.extract(room)
@@ -55,7 +55,7 @@ def compare(whole, half):
 def write_card(card, path, probes):
     import json
 
-    from pointcept_msm.atomic_file import replace_file
+    from pointcept_msm.files.atomic import replace_file
     from pointcept_msm.model_card import facts_table, probe_table, replace_section
 
     text = replace_section(card.read_text(encoding="utf-8"), "facts", facts_table(path), card)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from pointcept_msm.command_line import build_run_parser, run_command
+from pointcept_msm.runtime.command_line import build_run_parser, run_command
 
 
 def main(argv):

@@ -9,15 +9,15 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from pointcept_msm.command_line import OneSentenceParser, run_command
+from pointcept_msm.runtime.command_line import OneSentenceParser, run_command
 
 
 def main(argv):
     args = build_parser().parse_args(argv)
     from tempfile import TemporaryDirectory
 
-    from pointcept_msm.batch_extraction import Failure, extract_files, load_extractor, name_scenes, report_failures
-    from pointcept_msm.feature_pictures import draw_scene, find_prediction
+    from pointcept_msm.features.batch import Failure, extract_files, load_extractor, name_scenes, report_failures
+    from pointcept_msm.pictures.feature_pictures import draw_scene, find_prediction
 
     named, failures = name_scenes(args.scenes), []
     extractor = load_extractor(args)
@@ -57,8 +57,8 @@ def keep_on_disk(done, folder):
 
 
 def fit_and_save(scenes, extractor, path):
-    from pointcept_msm.extractor import hash_state
-    from pointcept_msm.pca import fit_bases, save_bases
+    from pointcept_msm.features.extractor import hash_state
+    from pointcept_msm.pictures.pca import fit_bases, save_bases
 
     bases = fit_bases([done.features for done in scenes], extractor.levels)
     save_bases(path, bases, {"weights_sha256": hash_state(extractor.network.state_dict())})
@@ -67,8 +67,8 @@ def fit_and_save(scenes, extractor, path):
 
 def read_bases(path, extractor):
     """The bases of a file; ValueError when they were fitted to other weights."""
-    from pointcept_msm.extractor import hash_state
-    from pointcept_msm.pca import load_bases
+    from pointcept_msm.features.extractor import hash_state
+    from pointcept_msm.pictures.pca import load_bases
 
     bases, meta = load_bases(path)
     if meta.get("weights_sha256") != hash_state(extractor.network.state_dict()):
@@ -79,7 +79,7 @@ def read_bases(path, extractor):
 
 
 def build_parser():
-    from pointcept_msm.batch_extraction import add_scene_arguments
+    from pointcept_msm.features.batch import add_scene_arguments
 
     parser = OneSentenceParser(description=__doc__.splitlines()[0])
     add_scene_arguments(parser)

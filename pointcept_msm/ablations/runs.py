@@ -12,10 +12,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
-from pointcept_msm.atomic_file import replace_file
-from pointcept_msm.embedded.environment import ROOT
-
-from .comparison import METRICS
+from pointcept_msm.ablations.comparison import METRICS
+from pointcept_msm.files.atomic import replace_file
+from pointcept_msm.runtime.environment import ROOT
 
 
 class Variant(NamedTuple):

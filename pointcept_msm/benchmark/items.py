@@ -10,17 +10,16 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from pointcept_msm.benchmark.conv_cases import build_conv_cases
+from pointcept_msm.benchmark.scenes import VOXEL_SIZE, build_levels
 from pointcept_msm.datasets.views import MSMViews
-from pointcept_msm.extractor import FeatureExtractor
+from pointcept_msm.features.extractor import FeatureExtractor
 from pointcept_msm.host import Config, build_model
 from pointcept_msm.link import find_configs
 from pointcept_msm.models.feature_sampling import sample_levels
 from pointcept_msm.models.layers.attention import band_attention, build_band_mask
 from pointcept_msm.models.layers.voxel_levels import Level
 from pointcept_msm.probing.knn import find_neighbours
-
-from .conv_cases import build_conv_cases
-from .scenes import VOXEL_SIZE, build_levels
 
 NETWORKS = dict(small="hunet_small.py", full="hunet_2cm.py")  # of configs/msm/_base_
 PEAK_SIDE = 2048  # of the square matrices whose product stands for the machine's peak

@@ -5,9 +5,9 @@ from functools import cache
 import numpy as np
 import torch
 
-from pointcept_msm.datasets.rooms.generate import generate_room
 from pointcept_msm.datasets.voxelise import voxelise
 from pointcept_msm.models.layers.pyramid import VoxelPyramid, build_pyramid
+from pointcept_msm.rooms.generate import generate_room
 
 VOXEL_SIZE = 0.02  # metres, the paper's
 ROOM_POINTS = 400_000

@@ -5,15 +5,14 @@ import logging
 from collections.abc import Iterable
 from pathlib import Path
 
-from pointcept_msm.checkpoints import save_checkpoint
-from pointcept_msm.embedded.environment import package_version
-
-from .match import Match, find_state, list_names, match_state, select_network
-from .network_config import choose_config
-from .sources import find_source
-from .spunet import TYPE as SPUNET
-from .spunet import spunet_tensors
-from .torch_files import read_torch_file
+from pointcept_msm.conversion.match import Match, find_state, list_names, match_state, select_network
+from pointcept_msm.conversion.network_config import choose_config
+from pointcept_msm.conversion.sources import find_source
+from pointcept_msm.conversion.spunet import TYPE as SPUNET
+from pointcept_msm.conversion.spunet import spunet_tensors
+from pointcept_msm.files.torch_files import read_torch_file
+from pointcept_msm.files.weights import save_checkpoint
+from pointcept_msm.runtime.environment import package_version
 
 LOGGER = logging.getLogger("msm")
 
@@ -60,7 +59,7 @@ def expected_tensors(config) -> dict:
 
 def check_inputs(facts, config, path) -> None:
     """ValueError unless the inputs are known and as wide as the network takes them."""
-    from pointcept_msm.extractor import check_input_width
+    from pointcept_msm.features.extractor import check_input_width
 
     if not facts.get("feat_keys"):
         raise ValueError(

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from pointcept_msm.datasets.scene_io import load_scene
+from pointcept_msm.files.scene_io import load_scene
 from pointcept_msm.host import DATASETS, register
 
 AXES = ("x", "y", "long")

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from pointcept_msm.datasets.scene_files import count_points, is_scene
-from pointcept_msm.datasets.scene_io import load_scene
+from pointcept_msm.files.scene_files import count_points, is_scene
+from pointcept_msm.files.scene_io import load_scene
 from pointcept_msm.host import DATASETS, DefaultDataset, register
 
 LOGGER = logging.getLogger("msm")

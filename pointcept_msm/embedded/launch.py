@@ -11,9 +11,9 @@ from datetime import timedelta
 import torch
 import torch.distributed as dist
 
-from pointcept_msm.embedded import comm
-from pointcept_msm.embedded.environment import ROOT
 from pointcept_msm.embedded.orphans import die_with_parent
+from pointcept_msm.runtime import comm
+from pointcept_msm.runtime.environment import ROOT
 
 TIMEOUT = timedelta(minutes=60)
 PATIENCE = 30  # seconds for torchrun to see which process failed first

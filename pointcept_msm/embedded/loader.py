@@ -15,9 +15,9 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from pointcept_msm.embedded import comm
 from pointcept_msm.embedded.orphans import die_with_parent
 from pointcept_msm.embedded.registry import DATASETS
+from pointcept_msm.runtime import comm
 
 
 class SceneError(ValueError):

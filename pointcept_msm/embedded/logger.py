@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from pointcept_msm.embedded import comm
+from pointcept_msm.runtime import comm
 
 FORMAT = "[%(asctime)s %(levelname)s] %(message)s"
 

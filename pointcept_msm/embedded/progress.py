@@ -2,7 +2,7 @@
 
 from tqdm import tqdm
 
-from pointcept_msm.embedded import comm
+from pointcept_msm.runtime import comm
 
 
 class ProgressBar:

@@ -5,7 +5,7 @@ import socket
 from contextlib import contextmanager
 from pathlib import Path
 
-from pointcept_msm.embedded import comm
+from pointcept_msm.runtime import comm
 
 try:
     import fcntl

@@ -14,11 +14,8 @@ import torch
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
-from pointcept_msm.embedded import comm
 from pointcept_msm.embedded.batches import read_batches
-from pointcept_msm.embedded.environment import describe_environment
 from pointcept_msm.embedded.event_writer import build_event_writer
-from pointcept_msm.embedded.freed_memory import limit_kernel_cache, release_freed_memory
 from pointcept_msm.embedded.hooks import HookBase, build_hooks
 from pointcept_msm.embedded.loader import SceneError, build_train_loader, build_val_loader, stop_workers
 from pointcept_msm.embedded.logger import build_logger, close_logger
@@ -28,6 +25,9 @@ from pointcept_msm.embedded.registry import MODELS, TRAINERS
 from pointcept_msm.embedded.scheduler import build_scheduler
 from pointcept_msm.embedded.storage import EventStorage
 from pointcept_msm.embedded.training_state import restore_or_explain
+from pointcept_msm.runtime import comm
+from pointcept_msm.runtime.environment import describe_environment
+from pointcept_msm.runtime.freed_memory import limit_kernel_cache, release_freed_memory
 
 AMP_DTYPE = {"float16": torch.float16, "bfloat16": torch.bfloat16}
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import numpy as np
 import torch
 
-from pointcept_msm.embedded import comm
+from pointcept_msm.runtime import comm
 
 
 def to_plain(value):

@@ -16,7 +16,7 @@ class MSMSemSegTester(SemSegTester):
 
     def test(self):
         """Evaluate as SemSegTester does."""
-        from pointcept_msm.extractor import hash_state  # here: it imports what the host is being imported for
+        from pointcept_msm.features.extractor import hash_state  # here: it imports what the host is being imported for
 
         if comm.is_main_process():
             folder = Path(self.cfg.save_path)

@@ -3,9 +3,9 @@
 from pointcept.engines.train import Trainer
 
 from pointcept_msm.embedded.config import fill_defaults
-from pointcept_msm.embedded.environment import describe_environment
 from pointcept_msm.embedded.scheduler import settle_warmup
 from pointcept_msm.host import TRAINERS, register
+from pointcept_msm.runtime.environment import describe_environment
 
 NO_MAX_STEPS = "max_steps is read in the embedded host only: set epoch, or MSM_HOST=embedded."
 

@@ -4,7 +4,7 @@ import logging
 
 from torch import nn
 
-from pointcept_msm.checkpoints import load_checkpoint
+from pointcept_msm.files.weights import load_checkpoint
 from pointcept_msm.host import build_model
 
 LOGGER = logging.getLogger("msm")

@@ -13,7 +13,7 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from pointcept_msm.atomic_file import replace_file
+from pointcept_msm.files.atomic import replace_file
 from pointcept_msm.probing.budgets import scene_rng
 from pointcept_msm.probing.knn import LevelSlice
 

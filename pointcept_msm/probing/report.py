@@ -10,8 +10,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from pointcept_msm.atomic_file import replace_file
-from pointcept_msm.embedded.environment import git_revision, package_version
+from pointcept_msm.files.atomic import replace_file
+from pointcept_msm.runtime.environment import git_revision, package_version
 
 # Order of the metric columns of the main table; label budgets and levels have tables of their own.
 COLUMNS = (

@@ -98,7 +98,7 @@ def test_pretraining_runs_from_folder_to_checkpoint(stem, tmp_path):
     assert [line["step"] for line in lines] == [1, 2, 3]
     wanted = {"epoch", "loss", "loss_level0", "loss_level1", "lr", "momentum", "mask_ratio", "scenes_per_second"}
     assert wanted <= set(lines[0]) and all(np.isfinite(line["loss"]) for line in lines)
-    from pointcept_msm.checkpoints import load_checkpoint
+    from pointcept_msm.files.weights import load_checkpoint
 
     for name in ("student", "teacher"):
         state, config, meta = load_checkpoint(tmp_path / "run" / f"{name}.safetensors")

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 import torch
 
-from pointcept_msm.checkpoints import load_checkpoint
-from pointcept_msm.datasets.rooms import ROOM_CLASSES
 from pointcept_msm.embedded.defaults import load_run_config
+from pointcept_msm.files.weights import load_checkpoint
 from pointcept_msm.host import build_dataset, build_model
 from pointcept_msm.host.runner import run_testing, run_training
+from pointcept_msm.rooms import ROOM_CLASSES
 from tests.configs.test_configs import CONFIGS, MINI_NETWORK, write_scenes
 
 LABELLED = [path for path in CONFIGS if path.stem.startswith(("supervised-", "finetune-", "probe-head-"))]

@@ -14,11 +14,11 @@ import pytest
 import torch
 
 import pointcept_msm
-from pointcept_msm.checkpoints import load_checkpoint
-from pointcept_msm.command_line import run_command
 from pointcept_msm.conversion.sources import released_config
+from pointcept_msm.files.weights import load_checkpoint
 from pointcept_msm.host import Config
 from pointcept_msm.models.feature_sampling import sample_levels
+from pointcept_msm.runtime.command_line import run_command
 from tests.golden.golden_weights import golden_weight
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -50,7 +50,7 @@ def golden():
 @pytest.fixture(scope="module")
 def small_state(golden):
     """The golden file's weights by the released names, from the shapes of a network built here."""
-    shapes = pointcept_msm.extractor.build_extractor(None, SMALL, {}).network.state_dict()
+    shapes = pointcept_msm.features.extractor.build_extractor(None, SMALL, {}).network.state_dict()
     seed = int(golden["seed"])
     return {k: torch.from_numpy(np.asarray(golden_weight(k, v.shape, seed))).float() for k, v in shapes.items()}
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from pointcept_msm.checkpoints import load_checkpoint
 from pointcept_msm.conversion.spunet import infer_spunet_config, spunet_tensors
-from pointcept_msm.extractor import load, scale_colors
+from pointcept_msm.features.extractor import load, scale_colors
+from pointcept_msm.files.weights import load_checkpoint
 from tests.conversion.test_convert import convert
 
 SMALL = dict(in_channels=6, base_channels=4, channels=[4, 8, 12, 10, 6, 5], layers=[1, 2, 1, 1, 3, 2])
@@ -143,7 +143,7 @@ def test_a_converted_network_gives_pointcepts_own_features(run_in_pointcept, tmp
 import numpy as np, torch, pointcept_msm
 from pointcept_msm.conversion.convert import convert_checkpoint
 from pointcept_msm.datasets.voxelise import voxelise
-from pointcept_msm.extractor import centre_coord
+from pointcept_msm.features.extractor import centre_coord
 from pointcept_msm.host import build_model
 
 torch.set_num_threads(1)

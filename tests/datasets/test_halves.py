@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from pointcept_msm.datasets.halves import MSMSceneHalfDataset, cut_scene
-from pointcept_msm.datasets.rooms import generate_room
-from pointcept_msm.datasets.scene_io import save_scene
+from pointcept_msm.files.scene_io import save_scene
 from pointcept_msm.host.runner import run_testing
+from pointcept_msm.rooms import generate_room
 
 
 def test_sides_and_margin():

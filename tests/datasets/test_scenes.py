@@ -5,9 +5,9 @@ import json
 import numpy as np
 import pytest
 
-from pointcept_msm.datasets.scene_files import count_points
-from pointcept_msm.datasets.scene_io import save_scene
 from pointcept_msm.datasets.scenes import MSMScenesDataset, list_scenes
+from pointcept_msm.files.scene_files import count_points
+from pointcept_msm.files.scene_io import save_scene
 from pointcept_msm.host import Config, build_dataset
 
 

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from pointcept_msm.command_line import describe_error
 from pointcept_msm.embedded.batches import WorkerDied
 from pointcept_msm.embedded.collate import collate_fn
 from pointcept_msm.embedded.loader import SceneError, collate_seeded
 from pointcept_msm.host import DATASETS, register
+from pointcept_msm.runtime.command_line import describe_error
 from tests import toy
 
 LAST = "run/model/model_last.pth"

@@ -96,7 +96,7 @@ def test_a_run_is_not_written_over(tmp_path):
 
 def test_shares(tmp_path, monkeypatch):
     cfg = load_run_config(toy.write_config(tmp_path), ["batch_size=6", "num_worker=5", "batch_size_val=2"])
-    monkeypatch.setattr("pointcept_msm.embedded.comm.get_world_size", lambda: 2)
+    monkeypatch.setattr("pointcept_msm.runtime.comm.get_world_size", lambda: 2)
     default_setup(cfg)
     shares = cfg.batch_size_per_gpu, cfg.batch_size_val_per_gpu, cfg.batch_size_test_per_gpu, cfg.num_worker_per_gpu
     assert shares == (3, 1, 1, 2)

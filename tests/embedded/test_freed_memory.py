@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from pointcept_msm.embedded.freed_memory import EVERY, _find_trim, limit_kernel_cache, release_freed_memory
+from pointcept_msm.runtime.freed_memory import EVERY, _find_trim, limit_kernel_cache, release_freed_memory
 
 
 def resident():

@@ -8,11 +8,11 @@ import torch
 from sklearn.metrics import confusion_matrix, jaccard_score
 from torch import nn
 
-from pointcept_msm.checkpoints import save_checkpoint
 from pointcept_msm.embedded.hooks import HookBase, build_hooks
 from pointcept_msm.embedded.hooks.checkpoint_loader import load_pth, load_weights, rename_keys
 from pointcept_msm.embedded.hooks.semseg_evaluator import build_confusion, score_confusion
 from pointcept_msm.embedded.storage import EventStorage
+from pointcept_msm.files.weights import save_checkpoint
 from tests import toy
 
 EVENTS = ("before_train", "before_epoch", "before_step", "after_step", "after_epoch", "after_train")

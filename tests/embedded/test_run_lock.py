@@ -9,10 +9,10 @@ import types
 
 import pytest
 
-from pointcept_msm.command_line import run_command
 from pointcept_msm.embedded.run_lock import lock_run
 from pointcept_msm.host import runner
 from pointcept_msm.host.runner import run_training
+from pointcept_msm.runtime.command_line import run_command
 from tests import toy
 from tests.engines.hooks.test_checkpointer import assert_same_run, train
 

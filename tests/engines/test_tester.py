@@ -8,11 +8,11 @@ import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
 
-from pointcept_msm import extractor
 from pointcept_msm.engines.probe_networks import load_networks
 from pointcept_msm.engines.tester import MSMProbeTester, build_options
+from pointcept_msm.features import extractor
+from pointcept_msm.features.tiles import build_tiles
 from pointcept_msm.host import Config
-from pointcept_msm.tiles import build_tiles
 from tests.probe_toy import NETWORK, make_weights
 
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from pointcept_msm.checkpoints import save_checkpoint
+from pointcept_msm.files.weights import save_checkpoint
 from pointcept_msm.host import build_model
 from tests.models.sparse_scenes import TINY, join, random_scene
 

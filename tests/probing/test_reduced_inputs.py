@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from pointcept_msm.engines.tester import MSMProbeTester
-from pointcept_msm.extractor import load
+from pointcept_msm.features.extractor import load
 from pointcept_msm.host import Config
 from pointcept_msm.probing.features import cache_key
 from pointcept_msm.probing.reduced_inputs import WithoutInputs

@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from pointcept_msm.datasets.scene_io import save_scene
+from pointcept_msm.files.scene_io import save_scene
 from tests import toy
 from tests.probe_toy import NETWORK
 

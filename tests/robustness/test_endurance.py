@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from pointcept_msm.embedded.freed_memory import limit_kernel_cache
 from pointcept_msm.host import HOOKS, HookBase, register
+from pointcept_msm.runtime.freed_memory import limit_kernel_cache
 from tests import toy
 from tests.robustness import msm_run
 from tests.robustness.msm_run import find_differences

@@ -9,9 +9,9 @@ import time
 import numpy as np
 import pytest
 
-from pointcept_msm.datasets.scene_io import check_scene, save_scene
 from pointcept_msm.datasets.voxelise import voxelise
-from pointcept_msm.extractor import build_extractor
+from pointcept_msm.features.extractor import build_extractor
+from pointcept_msm.files.scene_io import check_scene, save_scene
 from tests import toy
 from tests.probe_toy import NETWORK
 from tests.robustness import msm_run

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from pointcept_msm.checkpoints import load_checkpoint
+from pointcept_msm.files.weights import load_checkpoint
 from tests import toy
 from tests.robustness import msm_run
 from tests.robustness.msm_run import LAST, TIMES, find_differences, read

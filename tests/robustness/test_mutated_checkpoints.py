@@ -11,11 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
-from pointcept_msm.checkpoints import load_checkpoint
-from pointcept_msm.conversion.torch_files import read_torch_file
 from pointcept_msm.embedded.hooks.checkpoint_loader import load_pth
 from pointcept_msm.engines.probe_networks import load_networks
-from pointcept_msm.extractor import load
+from pointcept_msm.features.extractor import load
+from pointcept_msm.files.torch_files import read_torch_file
+from pointcept_msm.files.weights import load_checkpoint
 from tests import toy
 from tests.probe_toy import NETWORK, make_weights
 from tests.robustness.msm_run import find_differences, read

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pointcept_msm.command_line import run_command
 from pointcept_msm.host.runner import run_training
+from pointcept_msm.runtime.command_line import run_command
 from tests import toy
 from tests.robustness.mutations import ODD_NUMBERS, quietly, time_limit
 

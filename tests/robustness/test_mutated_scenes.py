@@ -12,11 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pointcept_msm.datasets.scene_files import count_points
-from pointcept_msm.datasets.scene_io import FIELDS, check_scene, load_scene, save_scene
 from pointcept_msm.datasets.views import MSMViews
 from pointcept_msm.embedded.loader import SceneError, SeededDataset
-from pointcept_msm.extractor import build_extractor
+from pointcept_msm.features.extractor import build_extractor
+from pointcept_msm.files.scene_files import count_points
+from pointcept_msm.files.scene_io import FIELDS, check_scene, load_scene, save_scene
 from tests.probe_toy import NETWORK
 from tests.robustness.mutations import (
     ODD_NUMBERS,

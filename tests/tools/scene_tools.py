@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from pointcept_msm.command_line import run_command
-from pointcept_msm.datasets.scene_io import save_scene
+from pointcept_msm.files.scene_io import save_scene
+from pointcept_msm.runtime.command_line import run_command
 from tests.probe_toy import make_weights
 
 ROOT = Path(__file__).resolve().parents[2]

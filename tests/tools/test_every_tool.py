@@ -25,7 +25,7 @@ def test_help_and_unknown_arguments(capsys, tool):
 
 @pytest.fixture
 def scene(tmp_path):
-    from pointcept_msm.datasets.scene_io import save_scene
+    from pointcept_msm.files.scene_io import save_scene
 
     save_scene(tmp_path / "room", make_scene())
     return tmp_path / "room"

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import pointcept_msm
-from pointcept_msm.datasets.scene_io import load_scene, save_scene
+from pointcept_msm.files.scene_io import load_scene, save_scene
 from tests.tools.scene_tools import call, make_scene, write_scenes, write_weights
 
 

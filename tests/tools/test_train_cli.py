@@ -8,8 +8,8 @@ import sys
 
 import pytest
 
-from pointcept_msm.command_line import run_command
 from pointcept_msm.host import MODELS, TESTERS, register
+from pointcept_msm.runtime.command_line import run_command
 from tests import toy
 
 
@@ -117,7 +117,7 @@ def test_interrupted_and_piped_tools_end_quietly(capsys):
 
     assert run_command(interrupt, []) == 130 and capsys.readouterr().err == "stopped\n"
     assert run_command(lambda _: None, []) == 0 and run_command(lambda _: 7, []) == 7
-    script = "import sys; exec(open('pointcept_msm/command_line.py').read())\n"  # without torch: a blink
+    script = "import sys; exec(open('pointcept_msm/runtime/command_line.py').read())\n"  # without torch: a blink
     script += "sys.exit(run_command(lambda _: [print('x' * 99) for _ in range(99999)] and 0, []))"
     done = subprocess.run(f'{sys.executable} -c "{script}" | head -n 1', shell=True, cwd=toy.ROOT, capture_output=True)
     assert done.stderr == b"" and done.stdout == b"x" * 99 + b"\n"

@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 from plyfile import PlyData
+from tests.pictures.test_page import unpack
 
-from pointcept_msm.extractor import load
-from pointcept_msm.pca import color_features, load_bases
+from pointcept_msm.features.extractor import load
+from pointcept_msm.pictures.pca import color_features, load_bases
 from tests.probe_toy import make_weights
 from tests.tools.scene_tools import call, make_scene, write_scenes, write_weights
-from tests.viewer.test_page import unpack
 
 image = pytest.importorskip("PIL.Image")
 
@@ -87,7 +87,7 @@ def test_wrong_calls(tmp_path, capsys):
     assert code == 1 and errors == ["error: --level 7: allowed are all and 0 to 1"]
     code, _, errors = call(capsys, "visualize_pca", *arguments, "--basis", tmp_path / "none.npz")
     assert code == 2 and "no basis at" in errors[0]
-    from pointcept_msm.pca import save_bases
+    from pointcept_msm.pictures.pca import save_bases
 
     save_bases(tmp_path / "old.npz", {}, {"weights_sha256": "of another network"})
     code, _, errors = call(capsys, "visualize_pca", *arguments, "--basis", tmp_path / "old.npz")

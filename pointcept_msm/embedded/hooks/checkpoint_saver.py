@@ -4,11 +4,11 @@ from pathlib import Path
 
 import torch
 
-from pointcept_msm.atomic_file import copy_file, replace_file
-from pointcept_msm.embedded import comm
 from pointcept_msm.embedded.hooks.base import HookBase
 from pointcept_msm.embedded.registry import HOOKS
 from pointcept_msm.embedded.training_state import capture
+from pointcept_msm.files.atomic import copy_file, replace_file
+from pointcept_msm.runtime import comm
 
 
 def update_best(trainer):

@@ -2,10 +2,10 @@
 
 import torch
 
-from pointcept_msm.embedded import comm
 from pointcept_msm.embedded.batches import check_batch
 from pointcept_msm.embedded.hooks.base import HookBase
 from pointcept_msm.embedded.registry import HOOKS
+from pointcept_msm.runtime import comm
 
 
 def build_confusion(predicted, segment, num_classes, ignore_index=-1):

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import torch
 
-from pointcept_msm.atomic_file import replace_file
-from pointcept_msm.embedded import comm
 from pointcept_msm.engines.hooks.export import count_steps
 from pointcept_msm.engines.hooks.progress import unwrap
+from pointcept_msm.files.atomic import replace_file
+from pointcept_msm.files.line_file import LineFile
 from pointcept_msm.host import HOOKS, HookBase, register
-from pointcept_msm.line_file import LineFile
+from pointcept_msm.runtime import comm
 
 FILE_NAME = "metrics.jsonl"
 FROM_MODEL = ("momentum", "mask_ratio")  # attributes of the model that are written when it has them

@@ -11,10 +11,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from pointcept_msm.embedded import comm
 from pointcept_msm.engines.hooks.export import NETWORKS, find_networks
 from pointcept_msm.engines.hooks.progress import unwrap
-from pointcept_msm.extractor import FeatureExtractor
+from pointcept_msm.features.extractor import FeatureExtractor
 from pointcept_msm.host import HOOKS, HookBase, build_dataset, register
 from pointcept_msm.host.levels import INPUTS, LevelNetwork
 from pointcept_msm.probing.features import SceneFeatures, extract_scene
@@ -22,6 +21,7 @@ from pointcept_msm.probing.knn import LevelSlice, predict_knn
 from pointcept_msm.probing.linear import fit_ridge, split_scenes
 from pointcept_msm.probing.metrics import check_classes, confusion_matrix, segmentation_scores
 from pointcept_msm.probing.scene_list import SceneList
+from pointcept_msm.runtime import comm
 
 LOGGER = logging.getLogger("msm")
 PROBES = ("knn", "linear")

@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from pointcept_msm.embedded import comm
+from pointcept_msm.runtime import comm
 
 EPS = 1e-6
 

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from pointcept_msm.checkpoints import load_checkpoint
 from pointcept_msm.embedded.hooks.checkpoint_saver import save_pth
 from pointcept_msm.engines.hooks.checkpointer import MSMCheckpointer
+from pointcept_msm.files.weights import load_checkpoint
 from tests import toy
 
 LAST = Path("run/model/model_last.pth")

@@ -5,10 +5,10 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from pointcept_msm.checkpoints import load_checkpoint
 from pointcept_msm.engines.hooks.checkpointer import describe_network
 from pointcept_msm.engines.hooks.export import export_networks
-from pointcept_msm.extractor import load
+from pointcept_msm.features.extractor import load
+from pointcept_msm.files.weights import load_checkpoint
 from pointcept_msm.host import Config, build_model
 from pointcept_msm.models.msm_v1m1_base import MSM
 from tests.probe_toy import NETWORK

@@ -7,8 +7,8 @@ import pytest
 import torch
 from sklearn.preprocessing import StandardScaler
 
-from pointcept_msm.embedded import comm
 from pointcept_msm.models.layers.running_standard import RunningStandard
+from pointcept_msm.runtime import comm
 
 GENERATOR = torch.Generator().manual_seed(0)
 BATCHES = [torch.randn(n, 3, generator=GENERATOR) * 4 + torch.tensor([0.0, 10.0, -100.0]) for n in (50, 7, 200, 31)]

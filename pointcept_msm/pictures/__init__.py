@@ -1,0 +1,1 @@
+"""Pictures of features: colours from PCA, a renderer without a display, a page to click in."""

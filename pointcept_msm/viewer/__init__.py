@@ -1,1 +1,0 @@
-"""One self-contained web page that shows a scene's features."""

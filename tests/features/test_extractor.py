@@ -1,0 +1,194 @@
+"""The extractor with a small network double: alignment of rows, order, tiles, inputs, modes, errors."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from pointcept_msm.features.extractor import FeatureExtractor, centre_coord, evaluating, hash_state
+from pointcept_msm.models.feature_sampling import sample_levels, voxel_key
+from pointcept_msm.models.layers.voxel_levels import Level
+
+VOXEL = 0.05
+
+
+class PoolNet(nn.Module):
+    """Means over cells, then over the neighbours along x: a receptive field of one cell around each cell."""
+
+    def __init__(self, in_channels=6, widths=(4, 3, 5)):
+        super().__init__()
+        torch.manual_seed(0)
+        self.linears = nn.ModuleList(nn.Linear(in_channels, w) for w in widths)
+        self.dropout = nn.Dropout(0.5)
+        self.largest = 0
+
+    def forward(self, batch):
+        assert batch["grid_coord"].dtype == torch.int64 and batch["grid_coord"].min() >= 0
+        self.largest = max(self.largest, len(batch["feat"]))
+        scene = torch.searchsorted(batch["offset"], torch.arange(len(batch["feat"])), right=True)
+        levels = []
+        for i, linear in enumerate(self.linears):
+            key, cell = torch.unique(voxel_key(scene, batch["grid_coord"] >> i), return_inverse=True)
+            coord = torch.zeros(len(key), 4, dtype=torch.int32)
+            coord[cell] = torch.cat([scene[:, None], batch["grid_coord"] >> i], 1).int()
+            feat = torch.zeros(len(key), batch["feat"].shape[1]).index_add_(0, cell, batch["feat"])
+            feat = linear(feat / torch.bincount(cell)[:, None])
+            smooth = feat + sum(self.neighbour(key, feat, step) for step in (-(1 << 32), 1 << 32))
+            levels.append(Level(coord, self.dropout(smooth), 2**i))
+        return levels
+
+    @staticmethod
+    def neighbour(key, feat, step):
+        place = torch.searchsorted(key, key + step).clamp_max(len(key) - 1)
+        return feat[place] * (key[place] == key + step)[:, None]
+
+
+def make_scene(seed=0, points=3000, size=(4.0, 3.0, 1.0)):
+    rng = np.random.default_rng(seed)
+    normal = rng.standard_normal((points, 3))
+    return dict(
+        coord=(rng.uniform(0, size, (points, 3)) + 7).astype(np.float32),
+        color=rng.uniform(0, 255, (points, 3)).astype(np.float32),
+        normal=(normal / np.linalg.norm(normal, axis=1, keepdims=True)).astype(np.float32),
+    )
+
+
+def make_extractor(network=None, **kwargs):
+    return FeatureExtractor(network or PoolNet(), dict(in_channels=6), dict(grid_size=VOXEL), **kwargs)
+
+
+def test_rows_follow_the_points():
+    """Every point gets the features sampled at its own voxel, computed here step by step."""
+    scene, network = make_scene(), PoolNet()
+    extractor = make_extractor(network)
+    feat = extractor.extract(scene)
+    assert feat.shape == (3000, 12) and feat.dtype == np.float32 and extractor.channels == 12
+    cell = np.floor(centre_coord(scene["coord"]) / VOXEL).astype(int)
+    cell -= cell.min(0)
+    point = {}
+    for i, c in enumerate(cell):
+        point.setdefault(tuple(c), []).append(i)
+    centred = centre_coord(scene["coord"]) / VOXEL
+    chosen = [
+        min(rows, key=lambda i: np.square(centred[i] - np.floor(centred[i]) - 0.5).sum()) for rows in point.values()
+    ]
+    x = np.c_[scene["color"] / 127.5 - 1, scene["normal"]][chosen].astype(np.float32)
+    network.eval()
+    levels = network(
+        dict(grid_coord=torch.tensor(cell[chosen]), feat=torch.tensor(x), offset=torch.tensor([len(chosen)]))
+    )
+    want = sample_levels(levels, torch.tensor(cell), torch.zeros(3000, dtype=torch.long))
+    assert np.allclose(feat, want.detach().numpy(), atol=1e-5)
+
+
+def test_levels():
+    levels = make_extractor().levels
+    assert [name for name, _, _ in levels] == ["level0", "level1", "level2"]
+    assert [edge for _, edge, _ in levels] == pytest.approx([0.05, 0.1, 0.2])
+    assert [part for _, _, part in levels] == [slice(0, 4), slice(4, 7), slice(7, 12)]
+
+
+@pytest.mark.parametrize("mode", ["exact", "released", "nearest"])
+def test_point_order_and_position_do_not_matter(mode):
+    scene, extractor = make_scene(), make_extractor()
+    feat = extractor.extract(scene, mode)
+    order = np.random.default_rng(1).permutation(3000)
+    assert np.allclose(extractor.extract({k: v[order] for k, v in scene.items()}, mode), feat[order], atol=1e-6)
+    moved = dict(scene, coord=scene["coord"] + np.float32(16))
+    close = np.isclose(extractor.extract(moved, mode), feat, atol=1e-5).all(1)
+    assert close.mean() > 0.97  # float32 coordinates: points at a voxel's border may fall into the next
+
+
+@pytest.mark.parametrize("mode", ["exact", "released", "nearest"])
+def test_tiles_change_nothing(mode):
+    scene, network = make_scene(points=6000, size=(12.0, 9.0, 0.5)), PoolNet()
+    extractor = make_extractor(network, margin=0.8)
+    whole = extractor.extract(scene, mode)
+    voxels, network.largest = network.largest, 0
+    cut = extractor.extract(scene, mode, chunk=800)
+    assert network.largest <= 800 < voxels / 4
+    assert np.allclose(cut, whole, atol=1e-5)
+
+
+def test_rows_and_lists():
+    extractor, scenes = make_extractor(), [make_scene(0), make_scene(1)]
+    one, two = extractor.extract(scenes)
+    assert np.array_equal(two, extractor.extract(scenes[1])) and not np.allclose(one, two)
+    rows = np.array([5, 2, 2999])
+    assert np.array_equal(extractor.extract(scenes[0], rows=rows), one[rows])
+
+
+def test_missing_input_is_named_and_can_be_filled():
+    scene = make_scene()
+    bare = {k: scene[k] for k in ("coord",)}
+    with pytest.raises(ValueError, match="has no color and no normal; the network takes color, normal"):
+        make_extractor().extract(dict(bare, name="room"))
+    filled = make_extractor(fill=dict(color=127.5, normal=(0, 0, 1))).extract(bare)
+    explicit = dict(bare, color=np.full((3000, 3), 127.5, np.float32), normal=np.tile(np.float32([0, 0, 1]), (3000, 1)))
+    assert np.array_equal(filled, make_extractor().extract(explicit))
+
+
+def test_input_channels_must_match():
+    with pytest.raises(ValueError, match="give 3 channels, the network takes 6"):
+        FeatureExtractor(PoolNet(), dict(in_channels=6), dict(feat_keys=["color"]))
+    extractor = FeatureExtractor(PoolNet(3), dict(in_channels=3), dict(feat_keys=["coord"], grid_size=VOXEL))
+    assert extractor.extract(dict(coord=make_scene()["coord"])).shape == (3000, 12)
+
+
+def test_scene_too_wide():
+    scene = make_scene()
+    scene["coord"][0] = 1e4
+    with pytest.raises(ValueError, match="65536"):
+        make_extractor().extract(scene)
+
+
+def test_training_mode_is_left_as_found():
+    network = PoolNet()
+    network.linears.eval()
+    first, second = (make_extractor(network).extract(make_scene()) for _ in range(2))
+    assert np.array_equal(first, second)  # dropout was off
+    assert network.training and network.dropout.training and not network.linears.training
+    with pytest.raises(KeyError), evaluating(network):
+        raise KeyError
+    assert network.training and not network.linears.training
+
+
+def test_autocast():
+    full, half = make_extractor().extract(make_scene()), make_extractor(autocast=torch.bfloat16).extract(make_scene())
+    assert half.dtype == np.float32 and 0 < np.abs(full - half).max() < 0.1
+
+
+def test_fingerprint_follows_the_weights():
+    network = PoolNet()
+    first = make_extractor(network).fingerprint
+    assert make_extractor(PoolNet()).fingerprint == first
+    with torch.no_grad():
+        network.linears[0].bias[0] += 1e-6
+    assert (
+        make_extractor(network).fingerprint != first != make_extractor(PoolNet(), autocast=torch.bfloat16).fingerprint
+    )
+    assert hash_state(dict(a=torch.zeros(2))) != hash_state(dict(a=torch.zeros(1, 2)))
+
+
+def test_a_network_that_knows_scans_without_fills_by_itself_and_says_so(caplog):
+    scene, meta = make_scene(), dict(grid_size=VOXEL, fill=dict(color=127.5, normal=0.0))
+    extractor = FeatureExtractor(PoolNet(), dict(in_channels=6), meta)
+    bare = dict(coord=scene["coord"], name="phone scan")
+    filled = extractor.extract(bare)
+    assert "phone scan has no color: 127.5 everywhere" in caplog.text
+    assert "phone scan has no normal: 0 everywhere" in caplog.text
+    zeros = dict(bare, color=np.full((3000, 3), 127.5, np.float32), normal=np.zeros((3000, 3), np.float32))
+    assert np.array_equal(filled, make_extractor().extract(zeros))
+    other = FeatureExtractor(PoolNet(), dict(in_channels=6), meta, fill=dict(color=10.0))
+    assert other.fill == dict(color=10.0, normal=0.0) and not np.array_equal(other.extract(bare), filled)
+
+
+def test_normals_can_be_estimated():
+    """A floor and a ceiling: the estimated normals point into the room."""
+    scene = make_scene(size=(4.0, 3.0, 0.0))
+    scene["coord"][::2, 2] += 2.5
+    inward = np.zeros((3000, 3), np.float32)
+    inward[:, 2] = np.where(np.arange(3000) % 2, 1, -1)
+    bare = {k: scene[k] for k in ("coord", "color")}
+    estimated = make_extractor(fill=dict(normal="estimate")).extract(bare)
+    assert np.allclose(estimated, make_extractor().extract(dict(bare, normal=inward)), atol=1e-3)

@@ -1,0 +1,230 @@
+"""Scenes from files: every format gives the same scene, every unusable one is refused in one sentence."""
+
+import io
+import logging
+import zipfile
+
+import numpy as np
+import pytest
+import torch
+from plyfile import PlyData, PlyElement
+
+from pointcept_msm.files.scene_io import check_scene, load_scene, save_scene
+
+POINTS = 40
+
+
+def make_scene():
+    rng = np.random.default_rng(0)
+    return dict(
+        coord=rng.uniform(-2, 2, (POINTS, 3)).astype(np.float32),
+        color=rng.integers(0, 256, (POINTS, 3)).astype(np.float32),
+        normal=rng.normal(size=(POINTS, 3)).astype(np.float32),
+        segment=rng.integers(-1, 20, POINTS).astype(np.int32),
+        instance=rng.integers(-1, 90, POINTS).astype(np.int32),
+    )
+
+
+def assert_equal(scene, expected):
+    for field, values in expected.items():
+        assert scene[field].dtype == values.dtype and np.array_equal(scene[field], values), field
+
+
+@pytest.mark.parametrize("suffix", ["", ".npz", ".ply", ".pth"])
+def test_saved_scenes_come_back(tmp_path, suffix):
+    path = tmp_path / "train" / f"room{suffix}"
+    save_scene(path, make_scene())
+    scene = load_scene(path, require=("coord", "color", "normal", "segment", "instance"))
+    assert_equal(scene, make_scene())
+    assert (scene["name"], scene["split"]) == ("room", "train") and len(scene) == 7
+
+
+@pytest.mark.parametrize("suffix", ["", ".npz", ".ply", ".pth"])
+def test_missing_fields_stay_missing(tmp_path, suffix):
+    save_scene(tmp_path / f"bare{suffix}", dict(coord=make_scene()["coord"]))
+    assert set(load_scene(tmp_path / f"bare{suffix}")) == {"coord", "name", "split"}
+    with pytest.raises(ValueError, match=f"bare{suffix} has no color and no normal, only coord; add the field"):
+        load_scene(tmp_path / f"bare{suffix}", require=("coord", "color", "normal"))
+
+
+def test_folder_holds_pointcepts_types(tmp_path):
+    save_scene(tmp_path / "a", dict(make_scene(), instance=np.full(POINTS, 40000)))
+    types = {file.stem: np.load(file).dtype.name for file in (tmp_path / "a").iterdir()}
+    assert types == dict(coord="float32", color="uint8", normal="float32", segment="int16", instance="int32")
+
+
+def test_folder_aliases_and_narrow_types(tmp_path):
+    scene = make_scene()
+    np.save(tmp_path / "coord.npy", scene["coord"].astype(np.float64))
+    np.save(tmp_path / "color.npy", scene["color"].astype(np.uint8))
+    np.save(tmp_path / "normal.npy", scene["normal"].astype(np.float16))
+    np.save(tmp_path / "segment200.npy", np.full(POINTS, 150, np.int16))
+    np.save(tmp_path / "pose.npy", np.eye(4))
+    loaded = load_scene(tmp_path)
+    assert set(loaded["segment"]) == {150} and "pose" not in loaded
+    assert loaded["normal"].dtype == np.float32 and np.allclose(loaded["normal"], scene["normal"], atol=2e-3)
+    np.save(tmp_path / "segment20.npy", scene["segment"][:, None].astype(np.int16))
+    assert_equal(load_scene(tmp_path), {key: scene[key] for key in ("coord", "color", "segment")})
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("red", "green", "blue", "label", "instance_id"),
+        ("diffuse_red", "diffuse_green", "diffuse_blue", "class", "instance"),
+        ("R", "G", "B", "segment", "instance"),
+    ],
+)
+def test_ply_property_names(tmp_path, names):
+    scene = make_scene()
+    columns = [*scene["coord"].T, *scene["color"].T, scene["segment"], scene["instance"]]
+    kinds = ["f8"] * 3 + ["u1"] * 3 + ["i4"] * 2
+    rows = np.empty(POINTS, list(zip(("x", "y", "z", *names), kinds)))
+    for name, column in zip(rows.dtype.names, columns):
+        rows[name] = column
+    faces = np.array([([0, 1, 2],)], [("vertex_indices", "i4", (3,))])
+    elements = [PlyElement.describe(rows, "vertex"), PlyElement.describe(faces, "face")]
+    PlyData(elements, text=names[0] == "red").write(str(tmp_path / "a.ply"))
+    loaded = load_scene(tmp_path / "a.ply")
+    assert_equal(loaded, {key: scene[key] for key in ("coord", "color", "segment", "instance")})
+    assert "normal" not in loaded
+
+
+@pytest.mark.parametrize("old_numpy", [False, True])
+def test_pth_of_arrays(tmp_path, old_numpy):
+    scene, buffer = make_scene(), io.BytesIO()
+    renamed = dict(coord=scene["coord"], color=scene["color"], semantic_gt20=scene["segment"], scene_id="scene0")
+    torch.save(renamed, buffer)
+    with zipfile.ZipFile(buffer) as source, zipfile.ZipFile(tmp_path / "a.pth", "w") as target:
+        for name in source.namelist():
+            content = source.read(name)
+            if old_numpy and name.endswith("data.pkl"):
+                assert b"numpy._core.multiarray" in content
+                content = content.replace(b"numpy._core.multiarray", b"numpy.core.multiarray")
+            target.writestr(name, content)
+    assert_equal(load_scene(tmp_path / "a.pth"), {key: scene[key] for key in ("coord", "color", "segment")})
+
+
+class Harmful:
+    def __reduce__(self):
+        return print, ("executed",)
+
+
+def test_pth_runs_no_code(tmp_path, capsys):
+    torch.save(dict(coord=torch.zeros(2, 3), extra=Harmful()), tmp_path / "a.pth")
+    with pytest.raises(ValueError, match=r"a.pth cannot be read"):
+        load_scene(tmp_path / "a.pth")
+    assert "executed" not in capsys.readouterr().out
+
+
+def test_npy_and_npz_run_no_code(tmp_path):
+    np.save(tmp_path / "coord.npy", np.array([Harmful()], dtype=object), allow_pickle=True)
+    with pytest.raises(ValueError, match=r"coord.npy cannot be read"):
+        load_scene(tmp_path)
+
+
+@pytest.mark.parametrize("suffix", [".npz", ".ply", ".pth", ".npy"])
+@pytest.mark.parametrize("damage", ["truncated", "empty", "other"])
+def test_damaged_files_are_named(tmp_path, suffix, damage):
+    save_scene(tmp_path / "a" if suffix == ".npy" else tmp_path / f"a{suffix}", make_scene())
+    file = tmp_path / "a" / "coord.npy" if suffix == ".npy" else tmp_path / f"a{suffix}"
+    content = file.read_bytes()
+    file.write_bytes({"truncated": content[: len(content) // 2], "empty": b"", "other": b"hello world\n" * 9}[damage])
+    with pytest.raises(ValueError, match=rf"{file.name} cannot be read \(.*\); it is damaged") as error:
+        load_scene(file.parent if suffix == ".npy" else file)
+    assert "\n" not in str(error.value)
+
+
+def test_what_is_no_scene_is_refused(tmp_path):
+    with pytest.raises(FileNotFoundError, match="nowhere does not exist"):
+        load_scene(tmp_path / "nowhere")
+    with pytest.raises(FileNotFoundError, match=r"has no coord.npy"):
+        load_scene(tmp_path)
+    (tmp_path / "a.las").write_bytes(b"LASF")
+    with pytest.raises(ValueError, match=r"a.las is a '.las' file, allowed are a folder of .npy and .npz, .ply, .pth"):
+        load_scene(tmp_path / "a.las")
+    torch.save([torch.zeros(3)], tmp_path / "a.pth")
+    with pytest.raises(ValueError, match="it holds a list, allowed is a dictionary"):
+        load_scene(tmp_path / "a.pth")
+
+
+def broken(field, values):
+    return {**make_scene(), field: values}
+
+
+def with_value(field, value):
+    scene = make_scene()
+    scene[field][3, 1] = value
+    return scene
+
+
+@pytest.mark.parametrize(
+    "scene, message",
+    [
+        (dict(color=np.zeros((3, 3))), "room: coord is missing .found color.; give the points as coord"),
+        (broken("coord", np.zeros((0, 3))), "room: coord is empty, allowed is .N, 3. with N of at least 1"),
+        (broken("coord", np.zeros(())), "room: coord has shape"),
+        (broken("coord", np.zeros((POINTS, 2))), r"room: coord has shape \(40, 2\), allowed is \(N, 3\)"),
+        (broken("coord", np.full((POINTS, 3), "a")), "room: coord holds <U1, allowed are integers and floats"),
+        (with_value("coord", np.nan), "room: coord has NaN or infinite values in 1 of 40 rows, first in row 3; remove"),
+        (with_value("coord", -np.inf), "room: coord has NaN or infinite"),
+        (with_value("color", np.nan), "room: color has NaN or infinite values in 1 of 40 rows"),
+        (with_value("color", 256), "room: color runs from 2 to 256, allowed is 0-255; rescale it"),
+        (with_value("color", -1), "room: color runs from -1 to 25"),
+        (broken("color", np.zeros((POINTS, 4))), r"room: color has shape \(40, 4\)"),
+        (broken("normal", np.zeros(POINTS)), r"room: normal has shape \(40,\)"),
+        (
+            broken("normal", np.zeros((39, 3))),
+            "room: normal has 39 rows and coord 40; every field needs one row a point",
+        ),
+        (broken("segment", np.zeros(41, int)), "room: segment has 41 rows and coord 40"),
+        (broken("segment", np.zeros((POINTS, 2), int)), r"room: segment has shape \(40, 2\), allowed is \(N,\)"),
+        (broken("segment", np.full(POINTS, 0.5)), "room: segment holds numbers that are not whole"),
+        (broken("instance", np.full(POINTS, "chair")), "room: instance holds <U5, allowed are integers"),
+        (broken("instance", np.full(POINTS, 2**40)), "room: instance reaches"),
+    ],
+)
+def test_unusable_fields_are_refused(scene, message):
+    with pytest.raises(ValueError, match=message) as error:
+        check_scene(scene, "room")
+    assert "\n" not in str(error.value)
+
+
+def test_check_accepts_tensors_lists_and_absent_fields():
+    scene = check_scene(dict(coord=torch.zeros(2, 3, requires_grad=True), color=None, segment=[[1.0], [-1.0]]), "s")
+    assert set(scene) == {"coord", "segment"} and scene["segment"].tolist() == [1, -1]
+
+
+def test_check_leaves_its_input_alone():
+    scene = make_scene()
+    scene["normal"][0] = np.nan
+    checked = check_scene(scene, "s")
+    checked["coord"] += 1
+    assert np.isnan(scene["normal"][0]).all() and np.array_equal(scene["coord"], make_scene()["coord"])
+
+
+def test_fractions_become_colors_with_a_log_line(caplog):
+    scene = make_scene()
+    with caplog.at_level(logging.INFO, logger="msm"):
+        colors = check_scene(dict(scene, color=scene["color"] / 255), "room.ply")["color"]
+        assert check_scene(dict(scene, color=(scene["color"] > 9).astype(np.uint8)), "s")["color"].max() == 1
+    assert np.allclose(colors, scene["color"], atol=1e-3) and colors.dtype == np.float32
+    assert [record.getMessage().split(":")[0] for record in caplog.records] == ["room.ply"]
+
+
+def test_broken_normals_become_zero_with_a_log_line(caplog):
+    scene = with_value("normal", np.nan)
+    with caplog.at_level(logging.INFO, logger="msm"):
+        normal = check_scene(scene, "room")["normal"]
+    assert normal[3].tolist() == [0, 0, 0] and np.array_equal(np.delete(normal, 3, 0), np.delete(scene["normal"], 3, 0))
+    assert "1 normals" in caplog.text
+
+
+def test_far_coordinates_are_warned_about(caplog):
+    check_scene(dict(coord=np.full((2, 3), 5e5)), "survey")
+    assert "survey: coordinates reach 500000 m" in caplog.text
+
+
+def test_unwritable_suffix(tmp_path):
+    with pytest.raises(ValueError, match=r"ends in '.las'"):
+        save_scene(tmp_path / "a.las", make_scene())
