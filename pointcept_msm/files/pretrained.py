@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 DEFAULT_WEIGHTS = "msm-tiny-rooms"
-SHIPPED = Path(__file__).parent / "weights"
+SHIPPED = Path(__file__).resolve().parents[1] / "weights"
 WEIGHTS_FILE = "model.safetensors"  # what save_pretrained writes and the hub serves
 RUN_FILE = "student.safetensors"  # what a run leaves
 HUB_ADDRESS = re.compile(r"hf:(?P<repo>[\w.-]+/[\w.-]+)(@(?P<revision>[^:\s]+))?(:(?P<file>\S+))?")

@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from tests.pictures.browser import BROWSER, Browser
-from tests.pictures.test_page import make_scene
 
 from pointcept_msm.pictures.page import build_page, order_points
+from tests.pictures.browser import BROWSER, Browser
+from tests.pictures.test_page import make_scene
 
 image = pytest.importorskip("PIL.Image")
 pytestmark = pytest.mark.skipif(BROWSER is None, reason="no Chromium on this machine (chromium or google-chrome)")

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 from plyfile import PlyData
-from tests.pictures.test_page import unpack
 
 from pointcept_msm.features.extractor import load
 from pointcept_msm.pictures.pca import color_features, load_bases
+from tests.pictures.test_page import unpack
 from tests.probe_toy import make_weights
 from tests.tools.scene_tools import call, make_scene, write_scenes, write_weights
 
