@@ -7,8 +7,8 @@ import json
 from pathlib import Path
 
 from pointcept_msm.datasets.drop_inputs import find_fills
-from pointcept_msm.embedded.training_state import to_plain
 from pointcept_msm.host import Config
+from pointcept_msm.runtime.training_state import to_plain
 
 from .literal_config import read_literal_config
 from .sources import released_config

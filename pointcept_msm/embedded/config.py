@@ -12,7 +12,7 @@ from pprint import pformat
 
 from mmengine.config import Config as MMEngineConfig
 
-from pointcept_msm.embedded.training_state import to_plain
+from pointcept_msm.runtime.training_state import to_plain
 
 WIDTH = 100  # of the lines of a config that is written down
 

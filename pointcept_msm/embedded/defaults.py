@@ -8,10 +8,10 @@ from pointcept_msm.embedded.config import fill_defaults
 from pointcept_msm.embedded.config_check import check_values
 from pointcept_msm.embedded.options import merge_options
 from pointcept_msm.embedded.resume_changes import check_changes
-from pointcept_msm.embedded.training_state import to_plain
 from pointcept_msm.files.atomic import replace_file
 from pointcept_msm.runtime import comm
 from pointcept_msm.runtime.environment import ROOT, draw_seed, set_seed
+from pointcept_msm.runtime.training_state import to_plain
 
 RUN_DEFAULTS = {
     "max_steps": None,  # optimizer steps after which the run ends early; also the length of the schedule

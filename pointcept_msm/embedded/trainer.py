@@ -24,10 +24,10 @@ from pointcept_msm.embedded.progress import ProgressBar
 from pointcept_msm.embedded.registry import MODELS, TRAINERS
 from pointcept_msm.embedded.scheduler import build_scheduler
 from pointcept_msm.embedded.storage import EventStorage
-from pointcept_msm.embedded.training_state import restore_or_explain
 from pointcept_msm.runtime import comm
 from pointcept_msm.runtime.environment import describe_environment
 from pointcept_msm.runtime.freed_memory import limit_kernel_cache, release_freed_memory
+from pointcept_msm.runtime.training_state import restore_or_explain
 
 AMP_DTYPE = {"float16": torch.float16, "bfloat16": torch.bfloat16}
 

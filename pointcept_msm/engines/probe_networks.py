@@ -7,11 +7,11 @@ from typing import NamedTuple
 import torch
 
 from pointcept_msm.embedded.hooks.checkpoint_loader import load_pth, read_state_dict
-from pointcept_msm.embedded.training_state import to_plain
 from pointcept_msm.engines.hooks.export import find_networks
 from pointcept_msm.features.extractor import find_weights
 from pointcept_msm.files.weights import load_checkpoint
 from pointcept_msm.host import Config
+from pointcept_msm.runtime.training_state import to_plain
 
 NETWORKS = ("student", "teacher")
 # Where a training checkpoint (model_last.pth) keeps each network; DDP puts "module." before it.

@@ -8,7 +8,6 @@ from typing import NamedTuple
 
 import torch
 
-from pointcept_msm.embedded.training_state import to_plain
 from pointcept_msm.engines.hooks.progress import unwrap
 from pointcept_msm.engines.probe_networks import NETWORKS, ProbeNetwork, collect_networks, load_networks
 from pointcept_msm.features.extractor import build_extractor, hash_state
@@ -21,6 +20,7 @@ from pointcept_msm.probing.reduced_inputs import WithoutInputs
 from pointcept_msm.probing.report import Row, build_results, print_table, save_report
 from pointcept_msm.probing.scene_list import SceneList, check_disjoint
 from pointcept_msm.runtime import comm
+from pointcept_msm.runtime.training_state import to_plain
 
 LOGGER = logging.getLogger("msm")
 BASELINES = ("random", "raw")

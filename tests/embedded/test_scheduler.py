@@ -113,7 +113,7 @@ def test_a_share_that_is_none_is_refused(share):
 
 
 def test_every_state_survives_a_safe_load(tmp_path):
-    from pointcept_msm.embedded.training_state import to_plain
+    from pointcept_msm.runtime.training_state import to_plain
 
     for cfg in (dict(type="MultiStepLR", milestones=[0.5]), dict(type="PolyLR"), dict(type="OneCycleLR", max_lr=1.0)):
         engine = optimizer()

@@ -7,13 +7,13 @@ from sklearn.neighbors import NearestNeighbors
 from sklearn.preprocessing import StandardScaler
 
 from pointcept_msm.embedded.defaults import load_run_config
-from pointcept_msm.embedded.training_state import to_plain
 from pointcept_msm.features.extractor import build_extractor
 from pointcept_msm.probing.features import extract_scene
 from pointcept_msm.probing.knn import predict_knn
 from pointcept_msm.probing.linear import fit_linear
 from pointcept_msm.probing.metrics import confusion_matrix, segmentation_scores
 from pointcept_msm.rooms import generate_room
+from pointcept_msm.runtime.training_state import to_plain
 
 pytestmark = pytest.mark.slow
 CLASSES = 22

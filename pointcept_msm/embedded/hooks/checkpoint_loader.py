@@ -11,10 +11,10 @@ import torch
 
 from pointcept_msm.embedded.hooks.base import HookBase
 from pointcept_msm.embedded.registry import HOOKS
-from pointcept_msm.embedded.training_state import check_position, check_same_run
 from pointcept_msm.files.file_claims import check_torch_file, require_regular
 from pointcept_msm.files.weights import load_checkpoint
 from pointcept_msm.runtime import comm
+from pointcept_msm.runtime.training_state import check_position, check_same_run
 
 SHOWN = 8  # names listed in a log line
 RESUME_KEYS = ("state_dict", "optimizer", "scheduler", "scaler", "epoch", "best_metric_value")

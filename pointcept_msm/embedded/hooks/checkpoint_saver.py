@@ -6,9 +6,9 @@ import torch
 
 from pointcept_msm.embedded.hooks.base import HookBase
 from pointcept_msm.embedded.registry import HOOKS
-from pointcept_msm.embedded.training_state import capture
 from pointcept_msm.files.atomic import copy_file, replace_file
 from pointcept_msm.runtime import comm
+from pointcept_msm.runtime.training_state import capture
 
 
 def update_best(trainer):

@@ -13,12 +13,12 @@ from pathlib import Path
 from pointcept_msm.datasets.drop_inputs import find_fills
 from pointcept_msm.embedded.hooks.checkpoint_loader import load_last_pth
 from pointcept_msm.embedded.hooks.checkpoint_saver import save_pth, update_best
-from pointcept_msm.embedded.training_state import capture, restore_hooks, to_plain
 from pointcept_msm.engines.hooks.export import count_steps, export_networks
 from pointcept_msm.files.atomic import DiskError, copy_file, remove_leftovers
 from pointcept_msm.host import HOOKS, HookBase, register
 from pointcept_msm.host.run_files import keep_code, keep_train_config
 from pointcept_msm.runtime import comm
+from pointcept_msm.runtime.training_state import capture, restore_hooks, to_plain
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 LAST, PREVIOUS, BEST = "model_last.pth", "model_last.prev.pth", "model_best.pth"

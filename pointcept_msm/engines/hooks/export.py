@@ -6,10 +6,10 @@ from pathlib import Path
 from torch import nn
 
 from pointcept_msm.datasets.drop_inputs import find_fills
-from pointcept_msm.embedded.training_state import to_plain
 from pointcept_msm.engines.hooks.progress import unwrap
 from pointcept_msm.files.weights import save_checkpoint
 from pointcept_msm.runtime.environment import git_revision, package_version
+from pointcept_msm.runtime.training_state import to_plain
 
 NETWORKS = ("student", "teacher")
 LICENCE = "that of the run's author and data"  # unless the config's `licence` says more
