@@ -32,7 +32,7 @@ class BuildWithConfigs(build_py):
 
 # The default install runs everything on a CPU with the torch back end: nothing here is compiled for a CUDA version.
 INSTALL = [
-    "torch>=2.4",
+    "torch>=2.6",  # before it, weights_only=True could be made to run code (CVE-2025-32434)
     "numpy>=1.24",
     "mmengine-lite>=0.10.4",
     "safetensors>=0.4",

@@ -1,41 +1,118 @@
-"""Reading a `.pth` that somebody else wrote: tensors and plain values only, nothing in it is ever run."""
+"""What somebody else wrote, read as data: a `.pth` of tensors and plain values, and the config.py beside it.
 
-import logging
+Nothing in either is ever run.
+"""
+
+import ast
 import pickle
 import re
 import warnings
+import zipfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
 import torch
 
-from pointcept_msm.files.file_claims import check_torch_file
+from pointcept_msm.runtime.errors import UserError
 
 MAGIC = (b"PK\x03\x04", b"\x80")  # zip archive of torch >= 1.6, a pickle of before
+DDP_PREFIX = "module."
 
 
-def read_torch_file(path) -> dict:
+def read_torch_file(path, arrays: bool = False) -> dict:
     """The dictionary in a `.pth` file, on the CPU. Objects that would run code are refused, not loaded.
 
-    FileNotFoundError: no file. ValueError: code in it, truncated, or not a dictionary.
+    arrays: numpy arrays are taken as well as tensors. UserError: no file, code in it, damaged, or not a dictionary.
     """
     path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"no checkpoint at {path}: give the .pth file to convert")
+    require_regular(path)
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), torch.serialization.safe_globals(_array_globals() if arrays else []):
             warnings.simplefilter("ignore")  # torch remarks on odd pickles; what it then refuses is said below
-            check_torch_file(path)
+            _check_sums(path)
             content = torch.load(path, map_location="cpu", weights_only=True)
+    except PermissionError:
+        raise
     except pickle.UnpicklingError as error:
-        raise ValueError(_explain_refusal(path, str(error))) from error
+        raise UserError(_explain_refusal(path, str(error))) from error
     except Exception as error:  # a damaged pickle can fail in any way
-        raise ValueError(f"{path} is truncated or not a torch file ({_first_line(error)}): copy it again") from error
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
+        raise UserError(f"{path} is damaged or not a torch file ({reason}): copy it again") from error
     if not isinstance(content, dict):
-        raise ValueError(
-            f"{path} holds a {type(content).__name__}, allowed is a dictionary of tensors: save that alone"
-        )
-    logging.getLogger("msm").debug("%s holds %s", path, ", ".join(map(str, content)))
+        raise UserError(f"{path} holds a {type(content).__name__}, allowed is a dictionary of tensors: save that alone")
     return content
+
+
+def require_regular(path) -> None:
+    """Refuse what is no regular file: reading a pipe or a device would never end. Links are followed."""
+    path = Path(path)
+    if not path.is_file():
+        kind = "is a link to nothing" if path.is_symlink() else "does not exist"
+        kind = "is no regular file (a folder, pipe or device)" if path.exists() else kind
+        raise UserError(f"{path} {kind}; give a file that is there")
+
+
+def find_state_dict(content: Mapping, path="the file", containers: Sequence[str] = ("state_dict",)) -> dict:
+    """The tensors of a checkpoint by name, without DDP's prefix: of the first of `containers` that is there, else the
+    file's own. UserError: there are none.
+    """
+    state = next((content[key] for key in containers if isinstance(content.get(key), Mapping)), content)
+    if not any(isinstance(value, torch.Tensor) for value in state.values()):
+        found = ", ".join(map(str, content)) or "nothing"
+        raise UserError(f"{path} has no {' or '.join(containers)} with tensors, only {found}: give a checkpoint")
+    return {str(key).removeprefix(DDP_PREFIX): value for key, value in state.items()}
+
+
+def read_literal_config(path) -> dict:
+    """The names that a Python file assigns, such as the config.py a run leaves: numbers, strings, lists, tuples,
+    dictionaries and `dict(key=value)`. UserError: anything else stands in it, or it is not Python.
+    """
+    path, names = Path(path), {}
+    try:
+        tree = _DictCalls().visit(ast.parse(path.read_text(encoding="utf-8")))
+        for statement in tree.body:
+            if isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant):
+                continue  # a docstring
+            target = statement.targets[0] if isinstance(statement, ast.Assign) else None
+            if not isinstance(target, ast.Name) or len(statement.targets) != 1:
+                raise _refuse_code(path, statement)
+            try:
+                names[target.id] = ast.literal_eval(statement.value)
+            except (ValueError, TypeError):
+                raise _refuse_code(path, statement) from None
+    except (SyntaxError, UnicodeDecodeError, RecursionError, MemoryError) as error:
+        raise UserError(f"{path} is not a Python config ({error}): give the network's config itself") from error
+    return names
+
+
+class _DictCalls(ast.NodeTransformer):
+    """`dict(a=1)` becomes `{"a": 1}`, so that it counts as a literal."""
+
+    def visit_Call(self, node):
+        self.generic_visit(node)
+        named = isinstance(node.func, ast.Name) and node.func.id == "dict" and not node.args
+        if not named or not all(keyword.arg for keyword in node.keywords):
+            return node
+        return ast.Dict([ast.Constant(k.arg) for k in node.keywords], [k.value for k in node.keywords])
+
+
+def _refuse_code(path, statement):
+    return UserError(
+        f"{path} holds more than plain values (line {statement.lineno}) and is not run: give the network's config "
+        "itself, or this file as the config if you trust it"
+    )
+
+
+def _check_sums(path):
+    """Compare every entry of an archive with its checksum: torch would take flipped bits for numbers."""
+    with open(path, "rb") as file:
+        if not file.read(4).startswith(MAGIC[0]):
+            return  # a plain pickle of torch before 1.6, or nothing of the kind
+    with zipfile.ZipFile(path) as archive:
+        damaged = archive.testzip()
+    if damaged is not None:
+        raise ValueError(f"its entry {damaged} does not match its checksum")
 
 
 def _explain_refusal(path, text):
@@ -44,7 +121,7 @@ def _explain_refusal(path, text):
     with open(path, "rb") as file:
         known = file.read(4).startswith(MAGIC)
     if found is None and not known:
-        return f"{path} is truncated or not a torch file (unknown first bytes): copy it again"
+        return f"{path} is damaged or not a torch file (unknown first bytes): copy it again"
     what = f"{found[1]} is in it" if found else "something beside tensors and plain values is in it"
     return (
         f"{path} holds Python code or objects ({what}), which are never loaded; nothing of it was run: have its author "
@@ -52,5 +129,11 @@ def _explain_refusal(path, text):
     )
 
 
-def _first_line(error):
-    return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
+def _array_globals() -> list:
+    """What a pickled numpy array names, under the module paths of numpy 1 and 2; none of it runs foreign code."""
+    import _codecs
+
+    rebuild = np.zeros(1).__reduce__()[0]
+    dtypes = {type(np.dtype(code)) for code in "?bBhHiIlLqQefd"}
+    paths = [f"numpy.{core}.multiarray._reconstruct" for core in ("core", "_core")]
+    return [np.ndarray, np.dtype, _codecs.encode, *dtypes, *((rebuild, path) for path in paths)]

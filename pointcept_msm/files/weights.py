@@ -1,5 +1,6 @@
 """Exported networks: one safetensors file with the weights, the config that builds them and where they come from."""
 
+import hashlib
 import json
 import zlib
 from pathlib import Path
@@ -68,6 +69,22 @@ def load_checkpoint(path):
     config, meta = (_from_json(path, name, metadata) for name in FIELDS)
     _check_weights(path, state_dict, metadata.get("checksum"))
     return state_dict, config, meta
+
+
+def digest_file(path) -> str:
+    """SHA-256 of a file as hex, as `sha256sum` prints it: what names weights in tables, cards and descriptions."""
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def digest_tensors(state_dict, settings=None) -> str:
+    """SHA-256 of named tensors and of settings, as hex: a key for caches, which hold for a network in memory too."""
+    digest = hashlib.sha256(json.dumps(settings, sort_keys=True, default=str).encode())
+    digest.update(save({key: value.detach().cpu().contiguous().clone() for key, value in state_dict.items()}))
+    return digest.hexdigest()
 
 
 def sum_tensors(state_dict):

@@ -1,0 +1,93 @@
+"""A stranger's .pth and config.py: read as data, never run."""
+
+import os
+
+import numpy as np
+import pytest
+import torch
+
+from pointcept_msm.files.torch_files import find_state_dict, read_literal_config, read_torch_file
+
+
+class MarksWhenLoaded:
+    """Unpickling it writes the file `marker`."""
+
+    def __init__(self, marker):
+        self.marker = str(marker)
+
+    def __reduce__(self):
+        return os.system, (f"touch {self.marker}",)
+
+
+@pytest.mark.parametrize("old", [False, True])
+def test_code_is_refused_unrun(tmp_path, old):
+    path, marker = tmp_path / "x.pth", tmp_path / "marker"
+    torch.save({"a": torch.ones(1), "b": MarksWhenLoaded(marker)}, path, _use_new_zipfile_serialization=not old)
+    with pytest.raises(ValueError, match=r"holds Python code or objects \(.*system is in it\)") as caught:
+        read_torch_file(path, arrays=True)
+    assert not marker.exists() and "\n" not in str(caught.value)
+
+
+def test_arrays_only_where_they_are_asked_for(tmp_path):
+    torch.save({"a": np.ones(2)}, tmp_path / "x.pth")
+    assert read_torch_file(tmp_path / "x.pth", arrays=True)["a"].tolist() == [1, 1]
+    with pytest.raises(ValueError, match="numpy"):
+        read_torch_file(tmp_path / "x.pth")
+
+
+@pytest.mark.parametrize("damage", ["truncated", "flipped", "empty", "other"])
+def test_damage_is_named(tmp_path, damage):
+    path = tmp_path / "x.pth"
+    torch.save({"a": torch.arange(1000)}, path)
+    data = bytearray(path.read_bytes())
+    data[data.find(torch.arange(20, 25).numpy().tobytes())] ^= 1
+    cut = {"truncated": data[:900], "flipped": data, "empty": b"", "other": b"hello world\n"}[damage]
+    path.write_bytes(cut)
+    with pytest.raises(ValueError, match=r"x.pth is damaged or not a torch file") as caught:
+        read_torch_file(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_what_is_no_file_or_no_dictionary(tmp_path):
+    with pytest.raises(ValueError, match=r"x.pth does not exist"):
+        read_torch_file(tmp_path / "x.pth")
+    os.mkfifo(tmp_path / "pipe.pth")
+    with pytest.raises(ValueError, match="is no regular file"):
+        read_torch_file(tmp_path / "pipe.pth")
+    torch.save([1], tmp_path / "x.pth")
+    with pytest.raises(ValueError, match="holds a list"):
+        read_torch_file(tmp_path / "x.pth")
+
+
+def test_the_state_dict_of_every_layout():
+    one = torch.ones(1)
+    both = ("state_dict", "model")
+    for content in ({"state_dict": {"module.a": one}, "epoch": 1}, {"model": {"a": one}}, {"module.a": one}):
+        assert find_state_dict(content, containers=both) == {"a": one}
+    with pytest.raises(ValueError, match="x has no state_dict with tensors, only model"):
+        find_state_dict({"model": {"a": one}}, "x")
+
+
+def test_a_config_is_read_as_literals(tmp_path):
+    path = tmp_path / "config.py"
+    path.write_text('"""Says."""\na = -1\nb = dict(c=[1, dict(d=(2.5, None))], e={"f": True})\n')
+    assert read_literal_config(path) == {"a": -1, "b": {"c": [1, {"d": (2.5, None)}], "e": {"f": True}}}
+
+
+@pytest.mark.parametrize(
+    "text, words",
+    [
+        ("a = 1\nimport os", r"more than plain values \(line 2\) and is not run"),
+        ("a = open('x')", "line 1"),
+        ("a = dict(**{})", "line 1"),
+        ("a = b = 1", "line 1"),
+        ("a.b = 1", "line 1"),
+        ("a = {[]: 1}", "line 1"),
+        ("a = (", "is not a Python config"),
+    ],
+)
+def test_more_than_values_is_refused(tmp_path, text, words):
+    (tmp_path / "config.py").write_text(text)
+    with pytest.raises(ValueError, match=words) as caught:
+        read_literal_config(tmp_path / "config.py")
+    assert "\n" not in str(caught.value)
