@@ -31,7 +31,6 @@ hooks = [
 model = dict(
     type="MSM-Contrastive-v1m1",
     backbone={{_base_.backbone}},
-    grid_size=0.08,
     pairs=4096,
     temperature=0.07,
 )

@@ -29,7 +29,6 @@ hooks = [
 model = dict(
     type="MSM-v1m1",
     backbone={{_base_.backbone}},
-    grid_size=0.08,
     mask_ratio=0.4,
     mask_patch=0.32,
     loss=dict(type="MSMLoss", kind="info_nce"),

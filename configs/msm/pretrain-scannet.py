@@ -20,7 +20,6 @@ enable_amp = True
 model = dict(
     type="MSM-v1m1",
     backbone={{_base_.backbone}},
-    grid_size=0.02,
     mask_ratio=0.4,
     mask_patch=0.32,
     loss=dict(type="MSMLoss", kind="info_nce"),

@@ -18,7 +18,6 @@ scheduler = dict(pct_start=0.05)
 model = dict(
     type="MSM-v1m1",
     backbone={{_base_.backbone}},
-    grid_size=0.04,
     mask_ratio=0.4,
     mask_patch=0.32,
     supervise="all",  # masked voxels and visible ones; measured: docs/results.md

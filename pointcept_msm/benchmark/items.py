@@ -127,9 +127,7 @@ def step(scene, settings) -> dict[str, Callable]:
     if len(scene["coord"]) > STEP_LIMIT:
         return {}
     transform = _views()
-    model = build_model(
-        dict(type="MSM-v1m1", backbone=_base_config(NETWORKS[settings.network]).backbone, grid_size=VOXEL_SIZE)
-    )
+    model = build_model(dict(type="MSM-v1m1", backbone=_base_config(NETWORKS[settings.network]).backbone))
     model = model.to(settings.device).train()
     optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], 1e-4)
     batch = {k: v.to(settings.device) if isinstance(v, torch.Tensor) else v for k, v in transform(scene).items()}

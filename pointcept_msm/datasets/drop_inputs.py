@@ -3,10 +3,12 @@
 import numpy as np
 
 from pointcept_msm.host import TRANSFORMS, register
+from pointcept_msm.runtime.errors import UserError
 
 # What stands for an input that is not there, in a scene's units. All become 0 in the network's input columns
 # (datasets/features.py); a zero normal also stays what it is under every rotation.
 FILLS = {"color": 127.5, "normal": 0.0}
+VOXEL_SIZE = 0.02  # metres, of views whose config does not say
 
 
 def drop_inputs(scene: dict, keys) -> dict:
@@ -42,6 +44,20 @@ def find_fills(config) -> dict[str, float]:
         if node.get("type") == "MSMDropInputs":
             found |= {key: fill for key, fill in FILLS.items() if node.get(f"drop_{key}", 0.0) > 0}
     return found
+
+
+def find_grid_size(config) -> float | None:
+    """Metres a voxel of the views that a data set's `config` (nested dicts and lists) makes, None if it makes none.
+
+    UserError: its views differ, so that no network trained with them has one voxel size.
+    """
+    nodes = list(_dictionaries(config))
+    views = [node for node in nodes if node.get("type") in ("MSMViews", "MSMInput")]
+    views = views or [node for node in nodes if node.get("type") == "GridSample" and "grid_size" in node]
+    sizes = {float(node.get("grid_size", VOXEL_SIZE)) for node in views}
+    if len(sizes) > 1:
+        raise UserError(f"data.train has voxels of {sorted(sizes)} m; give all its views one grid_size")
+    return sizes.pop() if sizes else None
 
 
 def _dictionaries(node):

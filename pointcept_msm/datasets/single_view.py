@@ -5,6 +5,7 @@ import torch
 
 from pointcept_msm.host import TRANSFORMS, Compose, register
 
+from .drop_inputs import VOXEL_SIZE
 from .features import build_feat, count_channels
 from .voxelise import nearest_voxels, voxelise
 
@@ -22,7 +23,7 @@ class MSMInput:
 
     def __init__(
         self,
-        grid_size=0.02,
+        grid_size=VOXEL_SIZE,
         feat_keys=("color", "normal"),
         augment=(),
         color_augment=(),

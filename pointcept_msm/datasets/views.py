@@ -10,6 +10,7 @@ import torch
 
 from pointcept_msm.host import TRANSFORMS, Compose, register
 
+from .drop_inputs import VOXEL_SIZE
 from .features import build_feat, count_channels
 from .voxelise import nearest_voxels, voxelise
 
@@ -53,7 +54,7 @@ def match_views(views, voxel_of_point):
 @register(TRANSFORMS, "MSMViews")
 class MSMViews:
     """Reads coord, color, normal, name (as feat_keys need); gives what MSM-v1m1 takes, both views one after the other:
-    grid_coord (V, 3), coord, feat, position, student, match, offset (2,) cumulative, name.
+    grid_coord (V, 3), coord, feat, position, student, match, offset (2,) cumulative, grid_size (1,) metres, name.
 
     augment: host transforms applied to all points of each view; they may drop points but must not voxelise.
     color_augment: applied to the voxels' own points afterwards, which are far fewer; they may only change values.
@@ -61,7 +62,7 @@ class MSMViews:
 
     def __init__(
         self,
-        grid_size=0.02,
+        grid_size=VOXEL_SIZE,
         max_voxels=240000,
         student_crop=(0.4, 0.8),
         feat_keys=("color", "normal"),
@@ -94,4 +95,5 @@ class MSMViews:
         keys = ("grid_coord", "coord", "feat", "position", "student", "match")
         item = {key: torch.from_numpy(np.concatenate([view[key] for view in views])) for key in keys}
         offset = torch.tensor([len(view["grid_coord"]) for view in views]).cumsum(0)
-        return dict(item, offset=offset, name=scene.get("name", "scene"))
+        size = torch.tensor([self.grid_size], dtype=torch.float64)
+        return dict(item, offset=offset, grid_size=size, name=scene.get("name", "scene"))

@@ -21,11 +21,11 @@ class MSMContrastive(nn.Module):
     the cosines; projector: mlp | linear | none, between the decoder and the loss.
     """
 
-    def __init__(self, backbone, grid_size=0.02, pairs=4096, temperature=0.07, projector="mlp", projector_ratio=4):
+    def __init__(self, backbone, pairs=4096, temperature=0.07, projector="mlp", projector_ratio=4):
         super().__init__()
         if pairs < 2 or temperature <= 0:
             raise ValueError(f"pairs {pairs}, temperature {temperature}: give at least 2, and a number above 0.")
-        self.grid_size, self.pairs, self.temperature = grid_size, pairs, temperature
+        self.pairs, self.temperature = pairs, temperature
         network = build_model(backbone)
         heads = [build_predictor(projector, width, projector_ratio) for width in network.dec_channels]
         self.student = nn.ModuleDict(dict(backbone=network, projector=nn.ModuleList(heads)))

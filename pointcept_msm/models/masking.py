@@ -5,6 +5,8 @@ Bottom-up: the mask is drawn on the finest voxels, and a coarser voxel is masked
 
 import torch
 
+from pointcept_msm.runtime.errors import UserError
+
 
 def draw_patch_mask(coord: torch.Tensor, patch: int, ratio: float, generator=None) -> torch.Tensor:
     """Hide `ratio` of each scene's occupied cubes of `patch` voxels.
@@ -36,9 +38,16 @@ def _occupied_cubes(coord, patch):
     return cube, scene, torch.bincount(scene, minlength=int(size[0]))
 
 
-def patch_in_voxels(patch: float, grid_size: float) -> int:
-    """Edge of a masking cube in voxels, from metres. Raises ValueError when it is below one voxel."""
-    voxels = round(patch / grid_size)
+def patch_in_voxels(patch: float, grid_size: torch.Tensor) -> int:
+    """Edge of a masking cube of `patch` metres in voxels; grid_size (B,): the voxel of each scene of a batch, metres.
+
+    UserError: the scenes' voxels differ, or the cube is below one voxel.
+    """
+    sizes = sorted(set(grid_size.tolist()))
+    if len(sizes) > 1:
+        shown = ", ".join(f"{size:g}" for size in sizes)
+        raise UserError(f"the batch has voxels of {shown} m; give all scenes views of one grid_size.")
+    voxels = round(patch / sizes[0])
     if voxels < 1:
-        raise ValueError(f"mask_patch is {patch} m, below one voxel of {grid_size} m; choose a multiple of the voxel.")
+        raise UserError(f"mask_patch is {patch} m, below one voxel of {sizes[0]:g} m; choose a multiple of the voxel.")
     return voxels

@@ -26,7 +26,8 @@ OBSERVED_ROWS = 2048  # teacher voxels a level kept for the collapse monitor
 class MSM(nn.Module):
     """Student, teacher and loss.
 
-    backbone: config of a network with `encode`, `entries`, `decode` (MSM-HUNet-v1m1); grid_size, mask_patch in metres.
+    backbone: config of a network with `encode`, `entries`, `decode` (MSM-HUNet-v1m1); mask_patch: edge of
+    the masked cubes, metres (the batch's grid_size says how many voxels that is).
     mask_strategy: bottom_up | top_down | unmasked (Table 10a, 10c); supervise: masked | visible (no tokens at all) |
     all (one pass, the loss on masked and visible voxels).
     loss_levels: levels in the loss, None = all that the network decodes (Table 10b: (0,)); target_view: other | same.
@@ -36,7 +37,6 @@ class MSM(nn.Module):
         self,
         backbone,
         loss=None,
-        grid_size=0.02,
         mask_ratio=0.4,
         mask_patch=0.32,
         mask_strategy="bottom_up",
@@ -53,8 +53,7 @@ class MSM(nn.Module):
         _check_choice("target_view", target_view, ("other", "same"))
         target_norm = "none" if target_norm is None else target_norm  # what a command line makes of the word
         _check_choice("target_norm", target_norm, TARGET_NORMS)
-        patch_in_voxels(mask_patch, grid_size)
-        self.grid_size, self.mask_ratio, self.mask_patch = grid_size, mask_ratio, mask_patch
+        self.mask_ratio, self.mask_patch = mask_ratio, mask_patch
         self.strategy = "visible" if supervise == "visible" else mask_strategy
         self.supervise, self.target_view, self.target_norm = supervise, target_view, target_norm
         self.momentum = None  # the teacher's, set by MSMTeacherHook for the log
@@ -86,7 +85,7 @@ class MSM(nn.Module):
         targets = self._teacher_targets(feat, pyramid)
         in_crop = batch["student"][order]
         crop, _ = pyramid.subset(in_crop)
-        masked = self._draw_mask(crop)
+        masked = self._draw_mask(crop, patch_in_voxels(self.mask_patch, batch["grid_size"]))
         result = run_masked(network, *self._tokens(), feat[in_crop], crop, masked, self.strategy)
         kept = in_crop.nonzero().flatten()
         if self.strategy == "visible":
@@ -102,8 +101,7 @@ class MSM(nn.Module):
             self.observed = [x[:: max(1, len(x) // OBSERVED_ROWS)].float() for x in levels]
             return [normalise_target(x, self.target_norm) for x in levels]
 
-    def _draw_mask(self, crop):
-        patch = patch_in_voxels(self.mask_patch, self.grid_size)
+    def _draw_mask(self, crop, patch):
         return draw_patch_mask(crop.coords[0], patch, self.mask_ratio)
 
     def _tokens(self):

@@ -51,7 +51,7 @@ def test_voxel_size_and_inputs_are_the_same_in_model_and_views(path):
     cfg = load_run_config(str(path))
     for data in cfg.data.train.get("datasets", [cfg.data.train]):
         views = data.transform[-1]
-        assert views.type == "MSMViews" and views.grid_size == cfg.model.grid_size == cfg.grid_size
+        assert views.type == "MSMViews" and views.grid_size == cfg.grid_size
         assert tuple(views.feat_keys) == tuple(cfg.feat_keys)
     coarsest = cfg.grid_size * 2 ** (len(cfg.model.backbone.enc_channels) - 1)
     assert cfg.model.mask_patch <= coarsest + 1e-9, "patches larger than a coarsest voxel are an ablation"

@@ -10,7 +10,7 @@ import torch.multiprocessing
 
 def list_configs(folder: str) -> dict:
     """Registry's name -> class's name -> config."""
-    from tests.host.miniature import GRID, MODEL, NETWORK, SPUNET
+    from tests.host.miniature import MODEL, NETWORK, SPUNET
 
     scenes = dict(data_root=folder, split="train")
     return {
@@ -18,7 +18,7 @@ def list_configs(folder: str) -> dict:
             NETWORK,
             SPUNET,
             MODEL,
-            dict(type="MSM-Contrastive-v1m1", backbone=NETWORK, grid_size=GRID),
+            dict(type="MSM-Contrastive-v1m1", backbone=NETWORK),
             dict(type="MSM-Segmentor-v1m1", backbone=NETWORK, num_classes=3),
             dict(type="MSM-Probe-v1m1", backbone=NETWORK, num_classes=3),
         ],

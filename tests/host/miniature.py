@@ -26,7 +26,7 @@ NETWORK = dict(
     dec_channels=(8, 16), dec_conv_depths=(1, 1), dec_attn_depths=(0, 1), dec_num_heads=(2, 2),
 )  # fmt: skip
 SPUNET = dict(type="MSM-SpUNet-v1m1", in_channels=6, base_channels=8, channels=(8, 12, 12, 8), layers=(1, 1, 1, 1))
-MODEL = dict(type="MSM-v1m1", backbone=NETWORK, grid_size=GRID, mask_patch=0.2)
+MODEL = dict(type="MSM-v1m1", backbone=NETWORK, mask_patch=0.2)
 HOOKS = [
     dict(type="CheckpointLoader"),
     dict(type="MSMMaskingHook"),

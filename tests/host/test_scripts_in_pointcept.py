@@ -36,7 +36,7 @@ epoch = 40
 eval_epoch = 20
 param_dicts = {NO_DECAY!r}
 hooks = {HOOKS!r}
-model = dict(type="MSM-v1m1", backbone={NETWORK!r}, grid_size={GRID}, mask_patch=0.2)
+model = dict(type="MSM-v1m1", backbone={NETWORK!r}, mask_patch=0.2)
 views = dict(type="MSMViews", grid_size={GRID}, max_voxels=900, feat_keys=feat_keys)
 data = dict(train=dict(scenes, split="train", transform=[views]))
 """

@@ -78,7 +78,7 @@ def test_partners_in_the_crop_show_the_same_point(batch):
 
 def test_gradients_and_outputs(batch):
     torch.manual_seed(0)
-    model = build_model(dict(type="MSM-Contrastive-v1m1", backbone=BACKBONE, grid_size=GRID, pairs=200)).train()
+    model = build_model(dict(type="MSM-Contrastive-v1m1", backbone=BACKBONE, pairs=200)).train()
     output = model(batch)
     assert set(output) == {"loss", *(f"{name}_level{i}" for name in ("loss", "pairs") for i in range(3))}
     assert all(value.numel() == 1 for value in output.values()) and output["pairs_level0"] <= 400
@@ -87,7 +87,7 @@ def test_gradients_and_outputs(batch):
 
 
 def test_without_a_match_the_loss_is_zero_with_a_gradient_path(batch):
-    model = build_model(dict(type="MSM-Contrastive-v1m1", backbone=BACKBONE, grid_size=GRID)).train()
+    model = build_model(dict(type="MSM-Contrastive-v1m1", backbone=BACKBONE)).train()
     output = model(dict(batch, match=torch.full_like(batch["match"], -1)))
     output["loss"].backward()
     assert output["loss"] == 0 and all(p.grad is not None for p in model.student["projector"].parameters())
@@ -95,7 +95,7 @@ def test_without_a_match_the_loss_is_zero_with_a_gradient_path(batch):
 
 def test_it_brings_matching_features_together(batch):
     torch.manual_seed(0)
-    model = build_model(dict(type="MSM-Contrastive-v1m1", backbone=BACKBONE, grid_size=GRID, pairs=100)).train()
+    model = build_model(dict(type="MSM-Contrastive-v1m1", backbone=BACKBONE, pairs=100)).train()
     optimizer = torch.optim.AdamW(model.parameters(), lr=5e-3)
     losses = []
     for _ in range(15):

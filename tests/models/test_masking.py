@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from pointcept_msm.models.masking import draw_patch_mask, patch_in_voxels
+from pointcept_msm.runtime.errors import UserError
 from tests.models.sparse_scenes import join, random_scene
 
 
@@ -45,5 +46,7 @@ def test_wrong_values_are_refused():
     with pytest.raises(ValueError, match="0 <= ratio < 1"):
         draw_patch_mask(scene_coords(random_scene()), 4, 1.0)
     with pytest.raises(ValueError, match="below one voxel"):
-        patch_in_voxels(0.005, 0.02)
-    assert patch_in_voxels(0.32, 0.02) == 16
+        patch_in_voxels(0.005, torch.tensor([0.02]))
+    assert patch_in_voxels(0.32, torch.tensor([0.02, 0.02])) == 16
+    with pytest.raises(UserError, match=r"voxels of 0\.02, 0\.04 m"):
+        patch_in_voxels(0.32, torch.tensor([0.02, 0.04], dtype=torch.float64))

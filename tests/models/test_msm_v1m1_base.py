@@ -11,6 +11,7 @@ from pointcept_msm.embedded.options import parse_value
 from pointcept_msm.host import build_model
 from pointcept_msm.models.masking import draw_patch_mask
 from pointcept_msm.models.msm_v1m1_base import MSM
+from pointcept_msm.runtime.errors import UserError
 from tests.models.sparse_scenes import TINY
 
 GRID = 0.1
@@ -28,7 +29,8 @@ def make_batch(scenes=2, seed=0):
     for _ in range(scenes):
         coord = rng.uniform(0, [2, 2, 0.7], (1500, 3)).astype(np.float32)
         items.append(views(dict(coord=coord, color=rng.uniform(0, 255, (1500, 3)), normal=rng.normal(size=(1500, 3)))))
-    batch = {key: torch.cat([i[key] for i in items]) for key in ("grid_coord", "feat", "position", "student", "match")}
+    keys = ("grid_coord", "feat", "position", "student", "match", "grid_size")
+    batch = {key: torch.cat([i[key] for i in items]) for key in keys}
     sizes = torch.cat([item["offset"].diff(prepend=torch.zeros(1, dtype=torch.long)) for item in items])
     return dict(batch, offset=sizes.cumsum(0))
 
@@ -40,7 +42,7 @@ def batch():
 
 def make_model(backbone=BACKBONE, **kwargs):
     torch.manual_seed(0)
-    return MSM(backbone, grid_size=GRID, mask_patch=0.4, **kwargs).train()
+    return MSM(backbone, mask_patch=0.4, **kwargs).train()
 
 
 VARIANTS = [
@@ -124,8 +126,8 @@ def test_loss_equals_a_loop_over_voxels(kind, supervise, batch):
         parameter += 0.1 * torch.randn_like(parameter)
     masked = {}
 
-    def remember(crop):
-        mask = draw_patch_mask(crop.coords[0], 4, 0.4)
+    def remember(crop, patch):
+        mask = draw_patch_mask(crop.coords[0], patch, 0.4)
         masked.update({tuple(c): bool(m) for c, m in zip(crop.coords[0].tolist(), mask, strict=True)})
         return mask
 
@@ -201,16 +203,25 @@ def distance(prediction, target, kind):
         (dict(target_view="third"), "other, same"),
         (dict(predictor="deep"), "mlp, linear, none"),
         (dict(loss_levels=(0, 5)), "0 is the finest"),
-        (dict(mask_patch=0.01), "below one voxel"),
     ],
 )
 def test_wrong_arguments_are_refused(change, words):
     with pytest.raises(ValueError, match=words):
-        MSM(BACKBONE, **{**dict(grid_size=GRID), **change})
+        MSM(BACKBONE, **change)
+
+
+@pytest.mark.parametrize("size, cubes", [(0.05, 8), (0.1, 4), (0.2, 2)])
+def test_masked_cubes_are_metres_of_the_views_own_voxels(size, cubes, batch):
+    model, seen = make_model(STILL, mask_ratio=0.5), []
+    model._draw_mask = lambda crop, patch: seen.append(patch) or draw_patch_mask(crop.coords[0], patch, 0.5)
+    model(dict(batch, grid_size=torch.full((4,), size)))
+    assert seen == [cubes]  # of mask_patch = 0.4 m
+    with pytest.raises(UserError, match="below one voxel of 1 m"):
+        model(dict(batch, grid_size=torch.ones(4)))
 
 
 def test_the_word_none_of_a_command_line_is_none():
-    model = MSM(BACKBONE, grid_size=GRID, predictor=parse_value("none"), target_norm=parse_value("none"))
+    model = MSM(BACKBONE, predictor=parse_value("none"), target_norm=parse_value("none"))
     assert model.target_norm == "none" and isinstance(model.student["predictor"]["0"], torch.nn.Identity)
 
 

@@ -8,14 +8,14 @@ import torch.multiprocessing as mp
 from torch.nn.parallel import DistributedDataParallel
 
 from pointcept_msm.models.msm_v1m1_base import MSM
-from tests.models.test_msm_v1m1_base import GRID, STILL, make_batch
+from tests.models.test_msm_v1m1_base import STILL, make_batch
 
 
 def build():
     """The model, with a mask that depends on the place alone: random draws differ between one process and two."""
     torch.manual_seed(0)
-    model = MSM(STILL, grid_size=GRID, mask_patch=0.4).train()
-    model._draw_mask = lambda crop: (crop.coords[0][:, 1:] // 4).sum(1) % 3 == 0
+    model = MSM(STILL, mask_patch=0.4).train()
+    model._draw_mask = lambda crop, patch: (crop.coords[0][:, 1:] // 4).sum(1) % 3 == 0
     return model
 
 
@@ -23,7 +23,8 @@ def part_of(batch, scene):
     """Both views of one scene out of a batch."""
     ends = [0, *batch["offset"].tolist()]
     rows = slice(ends[2 * scene], ends[2 * scene + 2])
-    part = {key: value[rows] for key, value in batch.items() if key != "offset"}
+    part = {key: value[rows] for key, value in batch.items() if key not in ("offset", "grid_size")}
+    part["grid_size"] = batch["grid_size"][scene : scene + 1]
     return dict(part, offset=batch["offset"][2 * scene : 2 * scene + 2] - ends[2 * scene])
 
 

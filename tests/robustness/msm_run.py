@@ -38,7 +38,7 @@ def describe(folder, every_steps=2, views=None, **changes):
         epoch=8,
         eval_epoch=4,
         evaluate=False,
-        model=dict(type="MSM-v1m1", backbone=NETWORK, grid_size=0.1, mask_patch=0.4),
+        model=dict(type="MSM-v1m1", backbone=NETWORK, mask_patch=0.4),
         optimizer=dict(type="AdamW", lr=0.002, weight_decay=0.05),
         scheduler=dict(type="OneCycleLR", max_lr=0.002, pct_start=0.1),
         data=dict(

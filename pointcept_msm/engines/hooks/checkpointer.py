@@ -10,7 +10,7 @@ import sys
 import threading
 from pathlib import Path
 
-from pointcept_msm.datasets.drop_inputs import find_fills
+from pointcept_msm.datasets.drop_inputs import find_fills, find_grid_size
 from pointcept_msm.embedded.hooks.checkpoint_loader import load_last_pth
 from pointcept_msm.embedded.hooks.checkpoint_saver import save_pth, update_best
 from pointcept_msm.engines.hooks.export import count_steps, export_networks
@@ -47,11 +47,11 @@ def write_last(checkpoint, folder, keep, rotate=True):
 
 def describe_network(cfg):
     """What a probe needs beside the weights, so that it need not rely on the config.py beside them."""
-    keys = ("grid_size", "feat_keys")
+    train = (cfg.get("data") or {}).get("train") or {}
     config = to_plain(cfg.get("model") or {}).get("backbone") or {}
-    meta = {key: to_plain(cfg.get(key)) for key in keys if cfg.get(key) is not None}
-    fill = find_fills((cfg.get("data") or {}).get("train") or {})
-    return {"config": config, "meta": meta | ({"fill": fill} if fill else {})}
+    meta = {"grid_size": find_grid_size(train) or cfg.get("grid_size"), "feat_keys": to_plain(cfg.get("feat_keys"))}
+    meta |= {"fill": find_fills(train) or None}
+    return {"config": config, "meta": {key: value for key, value in meta.items() if value is not None}}
 
 
 @register(HOOKS, "MSMCheckpointer")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from torch import nn
 
-from pointcept_msm.datasets.drop_inputs import find_fills
+from pointcept_msm.datasets.drop_inputs import find_fills, find_grid_size
 from pointcept_msm.engines.hooks.progress import unwrap
 from pointcept_msm.files.weights import save_checkpoint
 from pointcept_msm.runtime.environment import git_revision, package_version
@@ -46,7 +46,7 @@ def describe_run(trainer):
     return to_plain(
         {
             "method": name_method(cfg.model),
-            "grid_size": cfg.get("grid_size"),
+            "grid_size": find_grid_size(cfg.data.train) or cfg.get("grid_size"),
             "features": cfg.get("feat_keys"),
             "fill": find_fills(cfg.data.train),
             "dataset": cfg.data.train.type,

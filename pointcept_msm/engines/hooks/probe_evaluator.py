@@ -11,8 +11,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from pointcept_msm.datasets.drop_inputs import find_grid_size
 from pointcept_msm.engines.hooks.export import NETWORKS, find_networks
-from pointcept_msm.engines.hooks.progress import unwrap
 from pointcept_msm.features.extractor import FeatureExtractor
 from pointcept_msm.host import HOOKS, HookBase, build_dataset, register
 from pointcept_msm.host.levels import INPUTS, LevelNetwork
@@ -120,7 +120,7 @@ class MSMProbeEvaluator(HookBase):
         return results
 
     def _build_extractor(self, network):
-        meta = self._meta(network)
+        meta = self._meta()
         if not hasattr(network, "encode"):  # not one of ours
             network = LevelNetwork(network, meta["grid_size"], meta["feat_keys"] or ("color", "normal"), self.inputs)
         return FeatureExtractor(network, {}, meta, max_voxels=self.max_voxels)
@@ -137,9 +137,9 @@ class MSMProbeEvaluator(HookBase):
         ]
         return [scene for part in comm.all_gather(mine) for scene in part]
 
-    def _meta(self, network):
-        cfg, model = self.trainer.cfg, unwrap(self.trainer.model)
-        grid_size = self.meta["grid_size"] or getattr(model, "grid_size", None) or cfg.get("grid_size")
+    def _meta(self):
+        cfg = self.trainer.cfg
+        grid_size = self.meta["grid_size"] or find_grid_size(cfg.data.get("train") or {}) or cfg.get("grid_size")
         meta = dict(grid_size=grid_size, feat_keys=self.meta["feat_keys"] or cfg.get("feat_keys"))
         if not meta["grid_size"]:
             raise ValueError("the voxel size is not known; set grid_size in the config or on MSMProbeEvaluator")

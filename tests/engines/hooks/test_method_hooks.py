@@ -20,7 +20,7 @@ STEPS = 10
 @pytest.fixture
 def trainer():
     torch.manual_seed(0)
-    model = MSM(dict(type="MSM-HUNet-v1m1", **TINY), grid_size=0.1, mask_patch=0.4)
+    model = MSM(dict(type="MSM-HUNet-v1m1", **TINY), mask_patch=0.4)
     optimizer = torch.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=0.1)
     scheduler = SimpleNamespace(last_epoch=0)
     cfg = dict(scheduler=dict(total_steps=STEPS))

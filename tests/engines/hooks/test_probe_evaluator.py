@@ -25,9 +25,8 @@ def make_trainer(epoch=0, **dataset):
     model.student = torch.nn.ModuleDict(dict(backbone=build_model(dict(NETWORK))))
     model.teacher = torch.nn.ModuleDict(dict(backbone=build_model(dict(NETWORK))))
     model.teacher.eval()
-    model.grid_size = 0.1
     loader = SimpleNamespace(dataset=ProbeToyDataset(scenes=6, **dataset))
-    cfg = Config(dict(data=dict(num_classes=3)))
+    cfg = Config(dict(grid_size=0.1, data=dict(num_classes=3)))
     return SimpleNamespace(
         model=model, train_loader=loader, cfg=cfg, comm_info={}, writer=None, epoch=epoch, max_epoch=4
     )

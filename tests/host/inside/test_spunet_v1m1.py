@@ -10,7 +10,7 @@ if HOST != "pointcept":
 
 from pointcept_msm.models.layers.pyramid import build_pyramid
 from pointcept_msm.models.masked_pass import run_masked
-from tests.host.miniature import GRID, SPUNET, make_batches, make_config, make_trainer
+from tests.host.miniature import SPUNET, make_batches, make_config, make_trainer
 
 SHAPE = {key: value for key, value in SPUNET.items() if key != "type"}
 
@@ -101,7 +101,7 @@ def test_a_mask_of_nothing_is_the_plain_pass(networks):
 
 
 def test_pretraining_lowers_the_loss_and_trains_every_weight(tmp_path):
-    model = dict(type="MSM-v1m1", backbone=dict(SPUNET, bn_momentum=0.1), grid_size=GRID, mask_patch=0.2)
+    model = dict(type="MSM-v1m1", backbone=dict(SPUNET, bn_momentum=0.1), mask_patch=0.2)
     cfg = make_config(tmp_path, model=model, epoch=10, eval_epoch=10)
     trainer = make_trainer(cfg, make_batches(3))
     assert trainer.model.loss_levels == (0, 1)  # the bottleneck has no decoder
