@@ -27,7 +27,7 @@ def main(argv):
         args.ignore,
         {key: value for key, value in meta.items() if value is not None},
     )
-    left = f", {len(match.dropped)} left behind" if match.dropped else ""
+    left = f", {len(match.unknown)} left behind" if match.unknown else ""
     left += f", {len(match.missing)} at initial values" if match.missing else ""
     print(f"{args.output}: {len(match.state)} tensors{left}")
 

@@ -1,20 +1,30 @@
 """A foreign checkpoint into an exported network of this package."""
 
-import hashlib
+import json
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from pointcept_msm.conversion.match import Match, find_state, list_names, match_state, select_network
-from pointcept_msm.conversion.network_config import choose_config
-from pointcept_msm.conversion.sources import find_source
+from pointcept_msm.conversion.sources import (
+    describe_network,
+    find_run_network,
+    find_source,
+    released_config,
+    select_network,
+)
 from pointcept_msm.conversion.spunet import TYPE as SPUNET
-from pointcept_msm.conversion.spunet import spunet_tensors
-from pointcept_msm.files.torch_files import read_torch_file
-from pointcept_msm.files.weights import save_checkpoint
+from pointcept_msm.conversion.spunet import infer_spunet_config, spunet_tensors
+from pointcept_msm.files.state_match import Match, list_names, match_state
+from pointcept_msm.files.torch_files import find_state_dict, read_torch_file
+from pointcept_msm.files.weights import digest_file, save_checkpoint
+from pointcept_msm.host import Config
 from pointcept_msm.runtime.environment import package_version
+from pointcept_msm.runtime.errors import UserError
 
 LOGGER = logging.getLogger("msm")
+NEXT_STEP = (
+    "give the --network-config it was trained with, or accept unknown and missing ones with --ignore PATTERN ('head.*')"
+)
 
 
 def convert_checkpoint(
@@ -23,29 +33,81 @@ def convert_checkpoint(
     """Read `path` (.pth), match it with the network strictly, and write `out` (.safetensors).
 
     network: student, teacher or backbone, as the source has (None: its first). meta: entries that override the
-    table's, such as grid_size. Errors: one sentence each, see the modules beside this one; `out` is written only when
-    all went well.
+    table's, such as grid_size, but not what the run itself says. UserError: the file, its network or its inputs are
+    not what the source's are; `out` is written only when all went well.
     """
     table = find_source(source)
     if Path(out).suffix != ".safetensors":
-        raise ValueError(f"the output is {str(out)!r}; its name must end in .safetensors")
+        raise UserError(f"the output is {str(out)!r}; its name must end in .safetensors")
     network, content = network or next(iter(table.prefixes)), read_torch_file(path)
-    state, strangers = select_network(find_state(content, table, path), table, network, path)
+    state = find_state_dict(content, path, table.containers)
+    state, strangers = select_network(state, table, network, path)
     config, run = choose_config(source, path, content, state, config_file)
     facts = {**table.meta, **run, **(meta or {})}
-    check_inputs(facts, config, path)
+    check_inputs(facts, run, config, path)
     expected = expected_tensors(config)
-    match = match_state(state, expected, strangers, ignore, path)
+    match = match_state(state, expected, path, ignore, strangers, NEXT_STEP)
     tensors = {name: match.state.get(name, value) for name, value in expected.items()}
     if any(value.is_meta for value in tensors.values()):
-        raise ValueError(
+        raise UserError(
             f"{path} lacks {list_names(match.missing)}, and this network's initial values are not known here"
         )
     if match.missing:
         LOGGER.warning("%d tensors keep initial values: %s", len(match.missing), list_names(match.missing))
     tensors = {name: value.float() if value.is_floating_point() else value for name, value in tensors.items()}
-    save_checkpoint(out, tensors, config, {**describe(path, source, network, match), **facts})
+    provenance = {
+        "method": "MSM",
+        "network": network,
+        "source": source,
+        "source_file": Path(path).name,  # without the folder it lay in
+        "source_sha256": digest_file(path),
+        "left_at_initial_values": match.missing,
+        "version": package_version(),
+    }
+    save_checkpoint(out, tensors, config, {**provenance, **facts})
     return match
+
+
+def choose_config(source: str, checkpoint, content, state, config_file=None) -> tuple[dict, dict]:
+    """The network of a checkpoint with that content, whose tensors are `state`: of `config_file`, else the released
+    one, else inferred from the tensors (SpUNet), else what a run wrote into the checkpoint or into config.py beside it.
+    """
+    if config_file is not None:
+        return read_network_config(config_file)
+    if source == "released":
+        return released_config(), {}
+    if source == "spunet":
+        config = infer_spunet_config(state, checkpoint)
+        return config, {"feat_keys": ["color", "normal"]} if config["in_channels"] == 6 else {}
+    config, run = find_run_network(content, checkpoint)
+    if not config:
+        raise UserError(
+            f"{checkpoint} has no config.py with a backbone beside or above it: give the run's with --network-config"
+        )
+    return config, run
+
+
+def read_network_config(path) -> tuple[dict, dict]:
+    """(backbone's config, {grid_size, feat_keys, fill} as far as given) of a `.py` or `.json` file.
+
+    The backbone is under `backbone` or `model.backbone`, or it is the whole `.json`. A `.py` config is Python and runs:
+    give only your own. UserError: no file, no backbone in it.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise UserError(f"no config at {path}: give a .py config or a .json of the backbone's arguments")
+    try:
+        content = json.loads(path.read_text(encoding="utf-8")) if path.suffix == ".json" else Config.fromfile(str(path))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} is not JSON ({error}): write the backbone's arguments as one object") from error
+    if isinstance(content, list) or not hasattr(content, "items"):
+        raise UserError(f"{path} holds a {type(content).__name__}: write the backbone's arguments as one object")
+    backbone, meta = describe_network(content)
+    if not backbone and "type" in content:
+        return dict(content), {}
+    if "type" not in backbone:
+        raise UserError(f"{path} names no network, only {list_names(content)}: it needs backbone=dict(type=...)")
+    return backbone, meta
 
 
 def expected_tensors(config) -> dict:
@@ -57,36 +119,19 @@ def expected_tensors(config) -> dict:
     return build_model(dict(config)).state_dict()
 
 
-def check_inputs(facts, config, path) -> None:
-    """ValueError unless the inputs are known and as wide as the network takes them."""
+def check_inputs(facts: Mapping, run: Mapping, config: Mapping, path) -> None:
+    """UserError unless the inputs are known, as wide as the network takes them, and the voxels those of the run."""
     from pointcept_msm.features.extractor import check_input_width
 
     if not facts.get("feat_keys"):
-        raise ValueError(
+        raise UserError(
             f"nothing says what the {config.get('in_channels')} inputs of {path} are: name them in order, such as "
             "--feat-keys color normal"
         )
     check_input_width(facts["feat_keys"], config.get("in_channels"))
-
-
-def describe(path, source: str, network: str, match: Match) -> dict:
-    """Provenance of a converted file: where it came from, without the folder it lay in."""
-    with open(path, "rb") as file:
-        digest = hashlib.file_digest(file, "sha256") if hasattr(hashlib, "file_digest") else _digest(file)
-    return {
-        "method": "MSM",
-        "network": network,
-        "source": source,
-        "source_file": Path(path).name,
-        "source_sha256": digest.hexdigest(),
-        "left_at_initial_values": match.missing,
-        "version": package_version(),
-    }
-
-
-def _digest(file):
-    """hashlib.file_digest, which Python 3.10 lacks."""
-    digest = hashlib.sha256()
-    while block := file.read(1 << 20):
-        digest.update(block)
-    return digest
+    if not facts.get("grid_size"):
+        raise UserError(f"nothing says what voxels {path} was trained with: give them in metres with --grid-size")
+    if facts["grid_size"] != run.get("grid_size", facts["grid_size"]):
+        raise UserError(
+            f"{path} was trained with voxels of {run['grid_size']} m, --grid-size is {facts['grid_size']}: leave it out"
+        )

@@ -1,4 +1,4 @@
-"""Name tables: where each kind of checkpoint keeps its networks, and what else stands beside them.
+"""Where each kind of checkpoint keeps its networks, what else stands beside them, and what a run says of its network.
 
 `released` is the authors' file (`phermosilla/msm`): the main network's 208 tensors under `module.student.`. `pointcept`
 is a `model_last.pth` or `model_best.pth` of a pre-training run, in either host. `spunet` is a checkpoint of Pointcept
@@ -7,11 +7,19 @@ whose backbone is its SpUNet: MSC, or a segmentor, whose head is left behind. DD
 
 import inspect
 from collections.abc import Mapping
+from pathlib import Path
 from typing import NamedTuple
 
-from pointcept_msm.engines.probe_networks import TRAINING_PREFIXES
+import torch
 
-DDP_PREFIX = "module."
+from pointcept_msm.datasets.drop_inputs import find_fills, find_grid_size
+from pointcept_msm.files.state_match import list_names, matches
+from pointcept_msm.files.torch_files import read_literal_config
+from pointcept_msm.runtime.errors import UserError
+from pointcept_msm.runtime.training_state import to_plain
+
+# Where a training checkpoint keeps each network.
+TRAINING_PREFIXES = {"student": "student.backbone.", "teacher": "teacher.backbone."}
 LICENCE_OF_RELEASED = (
     "weights by the authors of the paper (github: phermosilla/msm, code under MIT, no separate licence for the "
     "weights), trained on ScanNet, whose terms of use allow non-commercial research and education"
@@ -56,10 +64,33 @@ SOURCES = {
 
 
 def find_source(name: str) -> Source:
-    """The table of that name; KeyError with the names there are."""
+    """The table of that name. UserError: none, with the names there are."""
     if name not in SOURCES:
-        raise KeyError(f"no source {name!r}; there are: {', '.join(SOURCES)}")
+        raise UserError(f"no source {name!r}; there are: {', '.join(SOURCES)}")
     return SOURCES[name]
+
+
+def select_network(
+    state: Mapping, source: Source, network: str, path="the file"
+) -> tuple[dict[str, torch.Tensor], list[str]]:
+    """(tensors of one network of the source by its own names, keys that belong to no network and not to training).
+
+    UserError: the source has no network of that name, or the file none of its keys.
+    """
+    prefixes = source.prefixes
+    if network not in prefixes:
+        raise UserError(f"this source has no {network}; there is: {', '.join(prefixes)}")
+    prefix = prefixes[network]
+    others = [p for n, p in prefixes.items() if n != network]
+    if not any(key.startswith(prefix) for key in state):
+        if not (source.bare and any(key.startswith(source.bare) for key in state)):
+            there = [n for n, p in prefixes.items() if any(key.startswith(p) for key in state)]
+            hint = f"it has the {there[0]}: use --network {there[0]}" if there else "choose the --source it comes from"
+            raise UserError(f"{path} has no key that begins with {prefix!r}, only {list_names(state)}: {hint}")
+        prefix = ""
+    useful = {key: value for key, value in state.items() if not matches(key, source.beside)}
+    selected = {key.removeprefix(prefix): value for key, value in useful.items() if key.startswith(prefix)}
+    return selected, [key for key in useful if not key.startswith((prefix, *others))]
 
 
 def released_config() -> dict:
@@ -68,3 +99,30 @@ def released_config() -> dict:
 
     arguments = inspect.signature(MSMHUNet).parameters.values()
     return {"type": "MSM-HUNet-v1m1", **{a.name: a.default for a in arguments if a.name != "output"}}
+
+
+def describe_network(config) -> tuple[dict, dict]:
+    """(backbone's config, its {grid_size, feat_keys, fill} as far as known) of a run's config.
+
+    The backbone is under `backbone` or `model.backbone` ({} when there is none). grid_size is that of the views that
+    the run trained on, else what the top of the config says. UserError: the views differ in it.
+    """
+    config = to_plain(dict(config))
+    train = (config.get("data") or {}).get("train") or {}
+    meta = {"grid_size": find_grid_size(train) or config.get("grid_size"), "feat_keys": config.get("feat_keys")}
+    meta |= {"fill": find_fills(train) or None}
+    backbone = config.get("backbone") or (config.get("model") or {}).get("backbone") or {}
+    return backbone, {key: value for key, value in meta.items() if value is not None}
+
+
+def find_run_network(content: Mapping, path) -> tuple[dict, dict]:
+    """`describe_network` for a run's checkpoint with that content: what stands in it, else in the config.py beside it
+    or above it, which is read as data and never run; ({}, {}) when nothing says. UserError: more than data in it.
+    """
+    own = (content.get("msm") or {}).get("network") if isinstance(content.get("msm"), Mapping) else None
+    if isinstance(own, Mapping) and isinstance(own.get("config"), Mapping) and own["config"]:
+        return to_plain(own["config"]), to_plain(own.get("meta") or {})
+    for folder in Path(path).resolve().parents[:2]:
+        if (folder / "config.py").is_file():
+            return describe_network(read_literal_config(folder / "config.py"))
+    return {}, {}

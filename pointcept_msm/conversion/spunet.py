@@ -8,18 +8,20 @@ from collections.abc import Mapping, Sequence
 
 import torch
 
+from pointcept_msm.runtime.errors import UserError
+
 TYPE = "MSM-SpUNet-v1m1"
 
 
 def infer_spunet_config(state: Mapping[str, torch.Tensor], path="the file") -> dict:
-    """The arguments of the network whose tensors these are. ValueError: not a SpUNet's."""
+    """The arguments of the network whose tensors these are. UserError: not a SpUNet's."""
     try:
         stem = state["conv_input.0.weight"].shape
         stages = _count(state, "down.{}.0.weight")
         enc = [state[f"down.{s}.0.weight"].shape[0] for s in range(stages)]
         dec = [state[f"dec.{s}.block0.conv1.weight"].shape[0] for s in reversed(range(stages))]
     except (KeyError, AttributeError, IndexError) as error:
-        raise ValueError(
+        raise UserError(
             f"{path} is not of a SpUNet with a decoder ({error}): choose the --source it comes from"
         ) from error
     layers = [_count(state, f"enc.{s}.block{{}}.conv1.weight") for s in range(stages)]

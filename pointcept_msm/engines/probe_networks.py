@@ -6,16 +6,14 @@ from typing import NamedTuple
 
 import torch
 
-from pointcept_msm.embedded.hooks.checkpoint_loader import load_pth, read_state_dict
+from pointcept_msm.conversion.sources import TRAINING_PREFIXES, find_run_network
 from pointcept_msm.engines.hooks.export import find_networks
-from pointcept_msm.features.extractor import find_weights
+from pointcept_msm.files.pretrained import find_weights
+from pointcept_msm.files.torch_files import find_state_dict, read_torch_file
 from pointcept_msm.files.weights import load_checkpoint
-from pointcept_msm.host import Config
-from pointcept_msm.runtime.training_state import to_plain
+from pointcept_msm.runtime.errors import UserError
 
-NETWORKS = ("student", "teacher")
-# Where a training checkpoint (model_last.pth) keeps each network; DDP puts "module." before it.
-TRAINING_PREFIXES = {name: f"{name}.backbone." for name in NETWORKS}
+NETWORKS = tuple(TRAINING_PREFIXES)
 
 
 class ProbeNetwork(NamedTuple):
@@ -54,21 +52,16 @@ def load_networks(
 
 
 def load_training_checkpoint(path: Path, wanted, config: dict | None, meta: dict) -> list[ProbeNetwork]:
-    """The wanted networks of a model_last.pth or model_best.pth, by `TRAINING_PREFIXES`."""
-    if not path.is_file():
-        raise FileNotFoundError(
-            f"no checkpoint at {path}; give a run's model/model_last.pth or an exported .safetensors file"
-        )
-    checkpoint = load_pth(path)
+    """The wanted networks of a model_last.pth or model_best.pth; nothing in it, or in config.py beside it, is run."""
+    checkpoint = read_torch_file(path)
     if not config:
-        own = (checkpoint.get("msm") or {}).get("network") or {}
-        config, run = (own["config"], own["meta"]) if own.get("config") else read_run_config(path)
+        config, run = find_run_network(checkpoint, path)
         meta = {**run, **meta}
     if not config:
-        raise ValueError(
+        raise UserError(
             f"{path} holds weights only; the config needs model.backbone, which says what network they belong to"
         )
-    state = read_state_dict(checkpoint, path)
+    state = find_state_dict(checkpoint, path)
     networks = []
     for name in wanted:
         prefix = TRAINING_PREFIXES[name]
@@ -77,20 +70,10 @@ def load_training_checkpoint(path: Path, wanted, config: dict | None, meta: dict
             networks.append(ProbeNetwork(name, own, dict(config), dict(meta, network=name)))
     if not networks:
         kinds = sorted({".".join(key.split(".")[:2]) for key in state})
-        raise ValueError(
+        raise UserError(
             f"{path} has no {' or '.join(TRAINING_PREFIXES[n] + '*' for n in wanted)}, only {', '.join(kinds[:6])}"
         )
     return networks
-
-
-def read_run_config(path: Path) -> tuple[dict, dict]:
-    """The backbone's config and its inputs from the config.py beside a run's checkpoints, or empty."""
-    for folder in path.resolve().parents[:2]:
-        if (folder / "config.py").is_file():
-            cfg = Config.fromfile(str(folder / "config.py"))
-            run = {key: to_plain(cfg.get(key)) for key in ("grid_size", "feat_keys") if cfg.get(key) is not None}
-            return to_plain((cfg.get("model") or {}).get("backbone") or {}), run
-    return {}, {}
 
 
 def collect_networks(model: torch.nn.Module, wanted, config: dict, meta: dict) -> list[ProbeNetwork]:

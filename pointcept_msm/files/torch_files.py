@@ -60,7 +60,9 @@ def find_state_dict(content: Mapping, path="the file", containers: Sequence[str]
     state = next((content[key] for key in containers if isinstance(content.get(key), Mapping)), content)
     if not any(isinstance(value, torch.Tensor) for value in state.values()):
         found = ", ".join(map(str, content)) or "nothing"
-        raise UserError(f"{path} has no {' or '.join(containers)} with tensors, only {found}: give a checkpoint")
+        raise UserError(
+            f"{path} has no {' or '.join(map(repr, containers))} with tensors, only {found}: give another checkpoint"
+        )
     return {str(key).removeprefix(DDP_PREFIX): value for key, value in state.items()}
 
 

@@ -46,10 +46,20 @@ def test_config_of_the_run(tmp_path):
     assert other.meta["grid_size"] == 0.1
 
 
+def test_the_config_beside_a_strangers_checkpoint_is_never_run(tmp_path):
+    torch.save(dict(state_dict={"student.backbone.x": torch.zeros(1)}), tmp_path / "model_last.pth")
+    marker = tmp_path / "marker"
+    text = f"grid_size = 0.3\nmodel = dict(backbone={NETWORK!r})\nimport os\nos.system('touch {marker}')\n"
+    (tmp_path / "config.py").write_text(text)
+    with pytest.raises(ValueError, match=r"config.py holds more than plain values \(line 3\) and is not run"):
+        load_networks(tmp_path / "model_last.pth")
+    assert not marker.exists()
+
+
 def test_weights_that_are_not_there(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"holds none of student\.safetensors"):
         load_networks(tmp_path)
-    with pytest.raises(FileNotFoundError, match="no weights"):
+    with pytest.raises((ValueError, FileNotFoundError), match="no weights"):
         load_networks(tmp_path / "x.safetensors")
     torch.save(dict(state_dict={"backbone.conv.weight": torch.zeros(1)}), tmp_path / "a.pth")
     with pytest.raises(ValueError, match=r"only backbone\.conv"):

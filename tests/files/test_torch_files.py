@@ -64,7 +64,7 @@ def test_the_state_dict_of_every_layout():
     both = ("state_dict", "model")
     for content in ({"state_dict": {"module.a": one}, "epoch": 1}, {"model": {"a": one}}, {"module.a": one}):
         assert find_state_dict(content, containers=both) == {"a": one}
-    with pytest.raises(ValueError, match="x has no state_dict with tensors, only model"):
+    with pytest.raises(ValueError, match="x has no 'state_dict' with tensors, only model"):
         find_state_dict({"model": {"a": one}}, "x")
 
 
