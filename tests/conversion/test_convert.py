@@ -248,10 +248,10 @@ def test_a_runs_config_is_read_and_never_run(tmp_path, capsys, small_state):
     marker, out = tmp_path / "marker", tmp_path / "out.safetensors"
     source = write(tmp_path / "last.pth", {f"student.backbone.{k}": v for k, v in small_state.items()}, prefix="")
     drop = dict(type="MSMDropInputs", drop_color=0.2)
-    text = f"""grid_size = 0.04
+    text = f"""grid_size = 0.02
 feat_keys = ["color", "normal"]
 model = dict(type="MSM-v1m1", backbone={SMALL!r})
-data = dict(train=dict(type="X", transform=[dict(type="MSMViews", color_augment=[{drop!r}])]))
+data = dict(train=dict(type="X", transform=[dict(type="MSMViews", grid_size=0.04, color_augment=[{drop!r}])]))
 """
     (tmp_path / "config.py").write_text(text + f"import os\nos.system('touch {marker}')\n")
     code, error = convert(capsys, "--source", "pointcept", source, out)
