@@ -30,7 +30,7 @@ class BuildWithConfigs(build_py):
             shutil.copytree(ROOT / "configs" / "msm", target, ignore=ignore, dirs_exist_ok=True)
 
 
-# The default install runs everything on a CPU with the torch back end: nothing here is compiled for a CUDA version.
+# Nothing here is compiled for a CUDA version: on a GPU the kernels need only Triton, which comes with torch on Linux.
 INSTALL = [
     "torch>=2.6",  # before it, weights_only=True could be made to run code (CVE-2025-32434)
     "numpy>=1.24",
@@ -45,12 +45,16 @@ INSTALL = [
 ]
 
 EXTRAS = {
-    # ruff is pinned because another release formats differently.
-    "dev": ["pytest>=8", "ruff==0.17.6", "hypothesis>=6.100", "scikit-learn>=1.3", "setuptools>=70.1"],
-    # Sparse convolution on NVIDIA GPUs. Choose the spconv wheel of your CUDA release if 12.0 is not yours.
-    "cuda": ["spconv-cu120; platform_system == 'Linux'"],
-    # The same operations written in Triton: NVIDIA and AMD, no CUDA release in the name.
-    "triton": ["spconv-triton; platform_system == 'Linux'"],
+    # ruff is pinned because another release formats differently. torch for CUDA brings its own Triton; beside a torch
+    # for CPUs it interprets the kernels and compiles them for GPUs that are not there.
+    "dev": [
+        "pytest>=8",
+        "ruff==0.17.6",
+        "hypothesis>=6.100",
+        "scikit-learn>=1.3",
+        "setuptools>=70.1",
+        "triton>=3.2; platform_system == 'Linux'",
+    ],
     "hub": ["huggingface_hub>=0.23"],
     # What a Pointcept checkout imports. Its own CUDA extension pointops is built from the checkout (libs/pointops).
     "pointcept": [

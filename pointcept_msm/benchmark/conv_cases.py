@@ -5,15 +5,12 @@ from functools import partial
 
 import torch
 
-from pointcept_msm.models.layers import spconv_conv, torch_conv
 from pointcept_msm.models.layers.conv_backends import find_conv_backends
-from pointcept_msm.models.layers.gather_table import build_gather_table, build_pair_lists
 from pointcept_msm.models.layers.pyramid import VoxelPyramid
 
 
 def build_conv_cases(pyramid: VoxelPyramid, channels: int, device) -> dict[str, Callable]:
-    """{case: function} on level 0. `product`: one dense product of the same width on all voxels. On a CPU `spconv` is
-    its CPU build's native algorithm, where that is installed: forward only."""
+    """{case: function} on level 0. `product`: one dense product of the same width on all voxels."""
     kernel_map = pyramid.submanifold_map(0)
     feat = torch.randn(kernel_map.num_in, channels, device=device)
     bound = (27 * channels) ** -0.5
@@ -21,29 +18,10 @@ def build_conv_cases(pyramid: VoxelPyramid, channels: int, device) -> dict[str, 
     matrix = weight[:, 1, 1, 1].contiguous()
     cases = {"product": lambda: feat @ matrix}
     for name, convolve in find_conv_backends(torch.device(device)).items():
-        _make_tables(convolve, kernel_map)
+        convolve(feat, weight, kernel_map)  # makes the tables
         cases[name] = partial(_forward, convolve, feat, weight, kernel_map)
         cases[f"{name} forward and backward"] = partial(_forward_and_backward, convolve, feat, weight, kernel_map)
-    return cases | _native_case(feat, weight, kernel_map)
-
-
-def _native_case(feat, weight, kernel_map):
-    try:
-        spconv_conv.load_spconv("spconv")
-    except Exception:  # a compiled package fails in many ways
-        return {}
-    if feat.is_cuda:
-        return {}
-    kernel_map.keep(build_pair_lists)
-    return {"spconv": partial(_forward, partial(spconv_conv.convolve_by_pairs, "spconv"), feat, weight, kernel_map)}
-
-
-def _make_tables(convolve, kernel_map):
-    for direction in (kernel_map, kernel_map.transposed):
-        if convolve is torch_conv.convolve:
-            direction.blocks  # noqa: B018
-        else:
-            direction.keep(build_gather_table)
+    return cases
 
 
 @torch.no_grad()

@@ -59,7 +59,7 @@ class KernelMap:
 
     @property
     def flipped(self) -> bool:
-        """Whether the weight of tap t of the blocks is that of the opposite tap, T - 1 - t."""
+        """Whether what is stored for tap t is multiplied by the weight of the opposite tap, T - 1 - t."""
         return self._pairs.symmetric and self._reverse
 
     @property
@@ -70,6 +70,11 @@ class KernelMap:
     @property
     def table(self) -> torch.Tensor:
         """Input row (V_out, T) int32 that each output row meets at each tap of the weight, V_in where it meets none."""
+        return self.stored_table.flip(1) if self.flipped else self.stored_table
+
+    @property
+    def stored_table(self) -> torch.Tensor:
+        """The table as it is kept, no copy: tap t is that of the weight, or the opposite one where `flipped`."""
         return self._pairs.table(self._reverse)
 
     @property
@@ -84,7 +89,7 @@ class KernelMap:
 
     def keep(self, make):
         """What make(self) gives, made once and kept as long as the pairs are: a back end's own form of the map."""
-        key = (make, self._reverse)
+        key = (make, self._reverse and not self._pairs.symmetric)
         if key not in self._pairs.kept:
             self._pairs.kept[key] = make(self)
         return self._pairs.kept[key]
@@ -101,17 +106,15 @@ class _SubmanifoldPairs:
 
     def blocks(self, reverse):
         if self._blocks is None:
-            self._blocks = _cut_blocks(self._neighbours.rows, *self.num_rows, self._neighbours.device)
+            self._blocks = _cut_blocks(self._neighbours.rows, *self.num_rows)
             self._neighbours = None
         return self._blocks
 
     def table(self, reverse):
         count = self.num_rows[0]
         if self._blocks is None:
-            table = self._neighbours.rows(0, count)
-        else:
-            table = torch.cat([_block_table(block, count) for block in self._blocks])
-        return table.flip(1) if reverse else table
+            return self._neighbours.rows(0, count)
+        return torch.cat([_block_table(block, count) for block in self._blocks])
 
 
 class _StridedPairs:
@@ -127,7 +130,7 @@ class _StridedPairs:
     def blocks(self, reverse):
         if self._blocks[reverse] is None:
             num_in, num_out = self.num_rows[:: -1 if reverse else 1]
-            self._blocks[reverse] = _cut_blocks(self._rows(reverse), num_in, num_out, self._key.device)
+            self._blocks[reverse] = _cut_blocks(self._rows(reverse), num_in, num_out)
         return self._blocks[reverse]
 
     def table(self, reverse):
@@ -137,7 +140,9 @@ class _StridedPairs:
         return self._parents_of if reverse else self._children_of
 
     def _children_of(self, start, end):
-        first, last = torch.searchsorted(self._parent, self._parent.new_tensor([start, end])).tolist()
+        first, last = 0, self.num_rows[0]
+        if (start, end) != (0, self.num_rows[1]):
+            first, last = torch.searchsorted(self._parent, self._parent.new_tensor([start, end])).tolist()
         children = child_table(self._key[first:last], self._parent[first:last] - start, end - start)
         return torch.where(children == last - first, self.num_rows[0], children + first)
 
@@ -157,10 +162,9 @@ def build_strided_map(key: torch.Tensor, parent: torch.Tensor, num_parents: int)
     return KernelMap(_StridedPairs(key, parent, num_parents))
 
 
-def _cut_blocks(rows, num_in, num_out, device):
+def _cut_blocks(rows, num_in, num_out):
     """rows(start, end) -> (end - start, T) int32: the input row of each output row at each tap, num_in for none."""
-    step = BLOCK_ROWS if device.type == "cpu" else max(num_out, 1)
-    edges = [*range(0, num_out, step), num_out]
+    edges = [*range(0, num_out, BLOCK_ROWS), num_out]
     return [_build_block(rows(start, end), start, end, num_in) for start, end in pairwise(edges)]
 
 

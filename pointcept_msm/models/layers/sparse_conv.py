@@ -16,8 +16,7 @@ def sparse_conv(feat: torch.Tensor, weight: torch.Tensor, kernel_map: KernelMap)
     """feat (V_in, C_in), weight (C_out, k, k, k, C_in) -> (V_out, C_out) by the chosen back end. Under autocast
     products are in its type, sums in float32."""
     if torch.is_autocast_enabled(feat.device.type):
-        dtype = torch.get_autocast_dtype(feat.device.type)
-        feat, weight = feat.to(dtype), weight.to(dtype)
+        feat = feat.to(torch.get_autocast_dtype(feat.device.type))
     return choose_conv_backend(feat.device)(feat, weight, kernel_map)
 
 

@@ -1,21 +1,69 @@
-"""Sparse convolution in plain PyTorch: exact, on any device, and the reference for the other back ends.
+"""Sparse convolution in plain PyTorch: exact, on any device, and the reference for the Triton kernels.
 
-One block of output rows at a time, tap by tap: gathers the input rows and multiplies them, in a buffer that stays in
-cache; then sums each output row's products.
+On a CPU one block of output rows at a time, tap by tap: gathers the input rows and multiplies them, in a buffer that
+stays in cache; then sums each output row's products. Elsewhere, where launches are dear, a stretch of output rows at a
+time: gathers all taps side by side, zeros for none, and multiplies once.
 """
 
 import torch
+import torch.nn.functional as F
 
 from .kernel_map import KernelMap
 
+GATHERED = 1 << 28  # bytes gathered at once, off the CPU
+
 
 def convolve(feat: torch.Tensor, weight: torch.Tensor, kernel_map: KernelMap) -> torch.Tensor:
-    """feat (V_in, C_in), weight (C_out, k, k, k, C_in) of one type -> (V_out, C_out); sums of halves in float32."""
-    taps = weight.flatten(1, 3).permute(1, 2, 0)  # (T, C_in, C_out)
-    return _SparseConv.apply(feat, taps, kernel_map)
+    """feat (V_in, C_in), weight (C_out, k, k, k, C_in) -> (V_out, C_out) of feat's type; sums of halves in float32."""
+    taps = weight.to(feat.dtype).flatten(1, 3).permute(1, 2, 0)  # (T, C_in, C_out)
+    return (_BlockConv if feat.device.type == "cpu" else StretchConv).apply(feat, taps, kernel_map)
 
 
-class _SparseConv(torch.autograd.Function):
+class StretchConv(torch.autograd.Function):
+    """feat (V_in, C_in), taps (T, C_in, C_out): (T C_in) channels gathered for some output rows, and one product."""
+
+    @staticmethod
+    def forward(ctx, feat, taps, kernel_map):
+        ctx.save_for_backward(feat, taps)
+        ctx.kernel_map = kernel_map
+        return _multiply_stretches(feat, taps, kernel_map)
+
+    @staticmethod
+    def backward(ctx, grad):
+        feat, taps = ctx.saved_tensors
+        grad_feat = grad_taps = None
+        if ctx.needs_input_grad[0]:
+            grad_feat = _multiply_stretches(grad, taps.transpose(1, 2), ctx.kernel_map.transposed)
+        if ctx.needs_input_grad[1]:
+            total = feat.new_zeros(taps.shape[0] * taps.shape[1], taps.shape[2], dtype=_sum_dtype(feat))
+            for rows, part in zip(*_gather_stretches(feat, ctx.kernel_map, grad), strict=True):
+                _add_product(total, rows, part)
+            grad_taps = _order(total.view(taps.shape), ctx.kernel_map).to(taps.dtype)
+        return grad_feat, grad_taps, None
+
+
+def _multiply_stretches(feat, taps, kernel_map):
+    out = feat.new_empty(kernel_map.num_out, taps.shape[2])
+    matrix = _order(taps, kernel_map).flatten(0, 1)
+    for rows, part in zip(*_gather_stretches(feat, kernel_map, out), strict=True):
+        torch.mm(rows, matrix, out=part)
+    return out
+
+
+def _order(taps, kernel_map):
+    return taps.flip(0) if kernel_map.flipped else taps
+
+
+def _gather_stretches(feat, kernel_map, out):
+    """Input rows of all stored taps side by side (rows, T * C_in), stretch by stretch, and the stretches of `out`."""
+    table = kernel_map.stored_table
+    step = max(1, GATHERED // (table.shape[1] * feat.shape[1] * feat.element_size()))
+    padded = F.pad(feat, (0, 0, 0, 1))  # the row of a tap that meets none
+    rows = (padded.index_select(0, part.flatten()).view(len(part), -1) for part in table.split(step))
+    return rows, out.split(step)
+
+
+class _BlockConv(torch.autograd.Function):
     @staticmethod
     def forward(ctx, feat, taps, kernel_map):
         ctx.save_for_backward(feat, taps)
@@ -30,7 +78,7 @@ class _SparseConv(torch.autograd.Function):
 
 def _multiply(feat, taps, kernel_map):
     """Sum over taps of feat[source] @ taps[t] into the target rows."""
-    taps = taps.flip(0) if kernel_map.flipped else taps
+    taps = _order(taps, kernel_map)
     out = feat.new_empty(kernel_map.num_out, taps.shape[2])
     products = feat.new_empty(_most_pairs(kernel_map), taps.shape[2])
     rows = feat.new_empty(_most_of_a_tap(kernel_map), taps.shape[1])
@@ -46,7 +94,7 @@ def _multiply(feat, taps, kernel_map):
 def _gradients(feat, grad, taps, kernel_map, want_feat, want_taps):
     """Gradients to feat and taps, or None, in one pass over blocks of input rows: `grad` is gathered once for both."""
     back = kernel_map.transposed
-    taps = taps.flip(0) if back.flipped else taps
+    taps = _order(taps, back)
     grad_feat = torch.empty_like(feat) if want_feat else None
     grad_taps = torch.zeros(taps.shape, dtype=_sum_dtype(feat), device=feat.device) if want_taps else None
     products = feat.new_empty(_most_pairs(back) if want_feat else 0, taps.shape[1])
@@ -65,7 +113,7 @@ def _gradients(feat, grad, taps, kernel_map, want_feat, want_taps):
         if want_feat:
             grad_feat[block.start : block.end] = _sum_by_row(products[: len(block.source)], block)
     if want_taps:
-        grad_taps = (grad_taps.flip(0) if back.flipped else grad_taps).to(taps.dtype)
+        grad_taps = _order(grad_taps, back).to(taps.dtype)
     return grad_feat, grad_taps
 
 
