@@ -65,7 +65,7 @@ def sampling(scene, settings) -> dict[str, Callable]:
     pyramid = build_levels(scene, 5, settings.device)
     widths = (64, 96, 128, 256, 384)
     levels = [
-        Level(pyramid.coords[i].int(), torch.randn(pyramid.count(i), width, device=settings.device), 2**i)
+        Level(pyramid.coord(i).int(), torch.randn(pyramid.count(i), width, device=settings.device), 2**i)
         for i, width in enumerate(widths)
     ]
     batch = torch.zeros(len(grid), dtype=torch.long, device=settings.device)

@@ -9,9 +9,10 @@ from torch import nn
 
 from pointcept_msm.host import MODELS, build_model, register
 
-from .layers.pyramid import build_pyramid
-from .losses import info_nce
-from .matching import match_level, partner_rows
+from .layers.pyramid import build_pyramid, positions
+from .losses import info_nce, rows_by_scene
+from .masked_pass import take
+from .matching import match_levels, partner_rows
 from .predictor import build_predictor
 
 
@@ -35,54 +36,52 @@ class MSMContrastive(nn.Module):
         network = self.student["backbone"]
         network.check_feat(batch["feat"])
         pyramid, order = build_pyramid(batch["grid_coord"], batch["offset"], network.num_levels)
-        in_crop = batch["student"][order]
-        crop, _ = pyramid.subset(in_crop)
-        feats = network.decode(network.entries(network.encode(batch["feat"][order][in_crop], crop)), crop)
-        partner = partner_in_crop(partner_rows(batch["match"], batch["offset"], order), in_crop)
-        position = batch["position"][order][in_crop]
+        crop, kept = pyramid.subset(batch["student"][order])
+        feat, position = (take(batch[key][order], kept[0]) for key in ("feat", "position"))
+        feats = network.decode(network.entries(network.encode(feat, crop)), crop)
+        partner = partner_in_crop(partner_rows(batch["match"], batch["offset"], order), kept[0])
+        rows = match_levels(crop, crop, position, partner)
         output, losses = {}, []
         for level, feat in enumerate(feats):
-            row = match_level(crop, crop, level, position, partner)
-            pairs = draw_pairs(row, crop.batch(level), crop.num_scenes // 2, self.pairs)
-            losses.append(self._level_loss(self.student["projector"][level], feat, pairs))
+            pairs = draw_pairs(rows[level], crop.batch(level), crop.num_scenes // 2, self.pairs)
+            losses.append(self._level_loss(self.student["projector"][level], feat, *pairs))
             output[f"loss_level{level}"] = losses[-1].detach()
-            output[f"pairs_level{level}"] = feat.new_tensor(float(sum(len(left) for left, _ in pairs)))
+            output[f"pairs_level{level}"] = pairs[2].sum().float()
         return dict(loss=torch.stack(losses).mean(), **output)
 
-    def _level_loss(self, projector, feat, pairs):
-        left, right = (projector(feat[torch.cat(side)]) for side in zip(*pairs, strict=True))
-        sizes = [len(rows) for rows, _ in pairs]
-        scenes = zip(left.split(sizes), right.split(sizes), strict=True)
-        losses = [both_directions(a, b, self.temperature) for a, b in scenes if len(a)]
-        return torch.stack(losses).mean() if losses else left.sum()  # the sum of nothing keeps the gradient's path
+    def _level_loss(self, projector, feat, left, right, count):
+        """left, right (B, K) rows, of which count (B,) are pairs."""
+        left, right = projector(feat[left]), projector(feat[right])
+        return sum(info_nce(a, b, self.temperature, count) for a, b in ((left, right), (right, left))) / 2
 
 
-def partner_in_crop(partner: torch.Tensor, in_crop: torch.Tensor) -> torch.Tensor:
+def partner_in_crop(partner: torch.Tensor, kept) -> torch.Tensor:
     """Partners (V_crop,) of the crop's voxels as rows of the crop, -1 = none or not in it.
 
-    partner (V,): rows of all voxels, -1 = none; in_crop (V,) bool.
+    partner (V,): rows of all voxels, -1 = none; kept (V_crop,): the crop's rows, None for all.
     """
-    row = torch.full_like(partner, -1)
-    row[in_crop] = torch.arange(int(in_crop.sum()), device=row.device)
-    return torch.where(partner < 0, -1, row[partner.clamp(min=0)])[in_crop]
+    if kept is None:
+        return partner
+    row = torch.full((len(partner) + 1,), -1, device=partner.device)  # the last is that of -1
+    row[kept] = torch.arange(len(kept), device=row.device)
+    return row[partner[kept]]
 
 
-def draw_pairs(row: torch.Tensor, view: torch.Tensor, scenes: int, limit: int) -> list:
-    """Up to `limit` pairs (rows of view 2 s, rows of view 2 s + 1) of each scene s, at random, no voxel in two pairs.
+def draw_pairs(row: torch.Tensor, view: torch.Tensor, scenes: int, limit: int):
+    """Up to `limit` pairs of each scene at random, no voxel in two pairs: rows of view 2 s and of view 2 s + 1, each
+    (scenes, K), of which the first (scenes,) count.
 
     row (V,): the matching voxel in the other view, -1 = none; view (V,).
     """
-    left = ((row >= 0) & (view % 2 == 0)).nonzero().flatten()
+    left = positions((row >= 0) & (view % 2 == 0))
     left = left[torch.randperm(len(left), device=left.device)]
     target, inverse = row[left].unique(return_inverse=True)
     place = torch.arange(len(left), device=left.device)
     first = torch.full_like(target, len(left)).scatter_reduce(0, inverse, place, "amin").sort().values
-    left = left[first]
-    scene = view[left] // 2
-    chosen = [left[scene == s][:limit] for s in range(scenes)]
-    return [(rows, row[rows]) for rows in chosen]
-
-
-def both_directions(left: torch.Tensor, right: torch.Tensor, temperature: float) -> torch.Tensor:
-    """left, right (M, C), row i of one matching row i of the other -> scalar: InfoNCE from each side to the other."""
-    return (info_nce(left, right, temperature).mean() + info_nce(right, left, temperature).mean()) / 2
+    scene, order = (view[left[first]] // 2).sort(stable=True)
+    counts = torch.bincount(scene, minlength=scenes).tolist()
+    if not len(scene):
+        return view.new_zeros(scenes, 0), view.new_zeros(scenes, 0), view.new_zeros(scenes)
+    chosen, count = rows_by_scene(scene, counts, limit)
+    left = left[first][order][chosen]
+    return left, row[left], count

@@ -100,7 +100,7 @@ class MSMHUNet(nn.Module):
         inverse[order] = torch.arange(len(order), device=order.device)
         if self.output == "finest":
             return feats[0].index_select(0, inverse)
-        coords = [coord.int() for coord in pyramid.coords]
+        coords = [pyramid.coord(level).int() for level in range(self.num_levels)]
         feats[0], coords[0] = (x[0].index_select(0, inverse) for x in (feats, coords))
         levels = [Level(coord, feat, 2**i) for i, (coord, feat) in enumerate(zip(coords, feats, strict=True))]
         if self.output == "levels":

@@ -22,41 +22,55 @@ class MaskedPass(NamedTuple):
     pyramid: VoxelPyramid
 
 
-def run_masked(network, tokens, stem_token, feat, pyramid, masked, strategy="bottom_up") -> MaskedPass:
-    """Pass feat (V, C) in pyramid order through `network` with voxels `masked` (V,) bool hidden.
+class Hidden(NamedTuple):
+    """Voxels masked (V,) bool of a pyramid: the pyramid of the visible ones, the rows that its voxels have in the whole
+    one per level (None: nothing is masked), and per level which voxels are masked (V_l,) bool: those of whose children
+    none is visible."""
+
+    masked: torch.Tensor
+    visible: VoxelPyramid
+    rows: list
+    levels: list
+
+
+def hide(pyramid: VoxelPyramid, masked: torch.Tensor) -> Hidden:
+    """The index structures of a pass in which voxels `masked` (V,) bool are hidden."""
+    visible, rows = pyramid.subset(~masked)
+    levels = [masked.new_full((pyramid.count(level),), r is not None) for level, r in enumerate(rows)]
+    if visible is not pyramid:
+        levels = [level.index_fill_(0, r, False) for level, r in zip(levels, rows, strict=True)]
+    return Hidden(masked, visible, rows, levels)
+
+
+def run_masked(network, tokens, stem_token, feat, pyramid, hidden: Hidden, strategy="bottom_up") -> MaskedPass:
+    """Pass feat (V, C) in pyramid order through `network` with the voxels of `hidden` out of sight.
 
     bottom_up: masked voxels absent from the encoder, tokens in the decoder (the method).
     top_down: masked voxels enter the encoder with `stem_token`; positions visible throughout (Table 10c).
     visible: no tokens; encoder and decoder see visible voxels only, the result lives on their pyramid.
-    unmasked: nothing is hidden; `masked` only marks what is supervised (Table 10a).
+    unmasked: nothing is hidden; `hidden` only marks what is supervised (Table 10a).
     tokens: per level a parameter (dec_channels[l],).
     """
-    visible, rows = pyramid.subset(~masked)
-    masked_levels = masked_per_level(pyramid, rows)
+    visible, rows = hidden.visible, hidden.rows
     if strategy == "bottom_up":
-        entries = network.entries(network.encode(feat[~masked], visible))
+        entries = network.entries(network.encode(take(feat, rows[0]), visible))
         entries = [place(x, r, pyramid.count(i), tokens[i]) for i, (x, r) in enumerate(zip(entries, rows, strict=True))]
-        return MaskedPass(network.decode(entries, pyramid), masked_levels, pyramid)
+        return MaskedPass(network.decode(entries, pyramid), hidden.levels, pyramid)
     if strategy == "visible":
-        feats = network.decode(network.entries(network.encode(feat[~masked], visible)), visible)
-        return MaskedPass(feats, [torch.zeros_like(x[:, 0], dtype=torch.bool) for x in feats], visible)
+        feats = network.decode(network.entries(network.encode(take(feat, rows[0]), visible)), visible)
+        return MaskedPass(feats, [hidden.masked.new_zeros(len(x)) for x in feats], visible)
     if strategy == "top_down":
-        encoded = network.encode(feat, pyramid, masked, stem_token)
+        encoded = network.encode(feat, pyramid, hidden.masked, stem_token)
     elif strategy == "unmasked":
         encoded = network.encode(feat, pyramid)
     else:
         raise ValueError(f"Unknown masking strategy {strategy!r}; choose one of {', '.join(STRATEGIES)}.")
-    return MaskedPass(network.decode(network.entries(encoded), pyramid), masked_levels, pyramid)
+    return MaskedPass(network.decode(network.entries(encoded), pyramid), hidden.levels, pyramid)
 
 
-def masked_per_level(pyramid: VoxelPyramid, visible_rows: list) -> list:
-    """Per level (V_l,) bool: voxels none of whose children is visible. visible_rows as `VoxelPyramid.subset` gives."""
-    masked = []
-    for level, rows in enumerate(visible_rows):
-        hidden = torch.ones(pyramid.count(level), dtype=torch.bool, device=pyramid.keys[0].device)
-        hidden[slice(None) if rows is None else rows] = False
-        masked.append(hidden)
-    return masked
+def take(x: torch.Tensor, rows) -> torch.Tensor:
+    """Rows of x; x itself where rows is None, which is what `VoxelPyramid.subset` says when nothing is left out."""
+    return x if rows is None else x.index_select(0, rows)
 
 
 def place(feat: torch.Tensor, rows, count: int, token: torch.Tensor) -> torch.Tensor:

@@ -8,7 +8,7 @@ import torch
 from pointcept_msm.runtime.errors import UserError
 
 
-def draw_patch_mask(coord: torch.Tensor, patch: int, ratio: float, generator=None) -> torch.Tensor:
+def draw_patch_mask(coord: torch.Tensor, num_scenes: int, patch: int, ratio: float, generator=None) -> torch.Tensor:
     """Hide `ratio` of each scene's occupied cubes of `patch` voxels.
 
     coord (V, 4) batch, x, y, z -> masked (V,) bool. Rounded to whole cubes; with 0 < ratio < 1 and at least two cubes,
@@ -16,26 +16,19 @@ def draw_patch_mask(coord: torch.Tensor, patch: int, ratio: float, generator=Non
     """
     if not 0 <= ratio < 1:
         raise ValueError(f"mask_ratio is {ratio}; allowed is 0 <= ratio < 1 (the paper uses 0.4).")
-    cube, cube_scene, num_cubes = _occupied_cubes(coord, patch)
-    hidden = (num_cubes * ratio).round().long()
+    axes = torch.cat([coord[:, :1], coord[:, 1:] // patch], 1).unbind(1)
+    key = ((axes[0] << 16 | axes[1]) << 16 | axes[2]) << 16 | axes[3]
+    cubes, cube = torch.unique(key, return_inverse=True)
+    scene = cubes >> 48  # (K,) of each occupied cube
+    end = torch.searchsorted(scene, torch.arange(num_scenes, device=coord.device), right=True)
+    count = torch.diff(end, prepend=end.new_zeros(1))  # (B,)
+    hidden = (count * ratio).round().long()
     if ratio > 0:
-        hidden = torch.where(num_cubes > 1, hidden.clamp(min=1).minimum(num_cubes - 1), 0)
-    draw = torch.rand(len(cube_scene), generator=generator, dtype=torch.float64).to(coord.device)
-    order = (cube_scene + draw).argsort()  # cubes of a scene stay together, shuffled
-    first = num_cubes.cumsum(0) - num_cubes
-    rank = torch.empty_like(order)
-    rank[order] = torch.arange(len(order), device=coord.device) - first[cube_scene[order]]
-    return (rank < hidden[cube_scene])[cube]
-
-
-def _occupied_cubes(coord, patch):
-    """(cube of each voxel (V,), scene of each cube (K,), cubes of each scene (B,))."""
-    cubes = torch.cat([coord[:, :1], coord[:, 1:] // patch], 1)
-    size = cubes.amax(0) + 1
-    key = ((cubes[:, 0] * size[1] + cubes[:, 1]) * size[2] + cubes[:, 2]) * size[3] + cubes[:, 3]
-    unique, cube = torch.unique(key, return_inverse=True)
-    scene = unique // (size[1] * size[2] * size[3])
-    return cube, scene, torch.bincount(scene, minlength=int(size[0]))
+        hidden = torch.where(count > 1, hidden.clamp(min=1).minimum(count - 1), 0)
+    draw = torch.rand(len(scene), generator=generator, dtype=torch.float64, pin_memory=coord.is_cuda)
+    order = (scene + draw.to(coord.device, non_blocking=True)).argsort()  # cubes of a scene stay together, shuffled
+    rank = torch.empty_like(order).scatter_(0, order, torch.arange(len(order), device=coord.device))
+    return (rank < (end - count + hidden)[scene])[cube]
 
 
 def patch_in_voxels(patch: float, grid_size: torch.Tensor) -> int:

@@ -4,9 +4,13 @@ Every finest voxel of a view stands for one point of the scene, and the loader h
 that holds this same point (datasets/views.py). A coarser voxel is represented by the member point nearest its centre.
 """
 
-import torch
+from itertools import accumulate
+from typing import NamedTuple
 
-from .layers.pyramid import VoxelPyramid
+import torch
+import torch.nn.functional as F
+
+from .layers.pyramid import VoxelPyramid, positions
 
 
 def partner_rows(match: torch.Tensor, offset: torch.Tensor, order: torch.Tensor) -> torch.Tensor:
@@ -16,33 +20,68 @@ def partner_rows(match: torch.Tensor, offset: torch.Tensor, order: torch.Tensor)
     order (V,) the pyramid's sorting order. Returns (V,) in sorted order, -1 = none.
     """
     ends = offset.long()
-    start = ends - torch.diff(ends, prepend=ends.new_zeros(1))
-    view = torch.searchsorted(ends, torch.arange(len(match), device=match.device), right=True)
-    inverse = torch.empty_like(order)
-    inverse[order] = torch.arange(len(order), device=order.device)
-    target = torch.where(match < 0, 0, match + start[view ^ 1])
-    return torch.where(match < 0, -1, inverse[target])[order]
+    row = torch.arange(len(match), device=match.device)
+    start = torch.cat([ends.new_zeros(1), ends[:-1]])
+    view = torch.searchsorted(ends, row, right=True)
+    target = (match + start[view ^ 1]).masked_fill_(match < 0, 0)
+    new_row = torch.empty_like(order).scatter_(0, order, row)
+    return new_row[target].masked_fill_(match < 0, -1)[order]
 
 
-def match_level(student: VoxelPyramid, teacher: VoxelPyramid, level: int, position, partner) -> torch.Tensor:
-    """Teacher row (V_l,) in `level` of every student voxel there, -1 = none of its points is in the other view.
+def match_levels(student: VoxelPyramid, teacher: VoxelPyramid, position, partner) -> list:
+    """Per level the teacher row (V_l,) of every student voxel, -1 = none of its points is in the other view.
 
     position (V_0, 3): the finest student voxel's point in voxel units of its own grid; partner (V_0,): the finest
     teacher row that holds the same point, -1 = none.
     """
-    ancestor = student.ancestors(level)
-    centre = (student.coords[level][ancestor, 1:] + 0.5) * 2**level
-    distance = (position - centre).square().sum(1)
-    distance = torch.where(partner < 0, torch.inf, distance)
-    nearest = distance.new_full((student.count(level),), torch.inf).scatter_reduce(0, ancestor, distance, "amin")
-    chosen = ((distance == nearest[ancestor]) & (partner >= 0)).nonzero().flatten()
-    none = len(partner)
-    member = torch.full_like(student.keys[level], none).scatter_reduce(0, ancestor[chosen], chosen, "amin")
-    found = member < none
-    row = teacher.ancestors(level)[partner[torch.where(found, member, 0)].clamp(min=0)]
-    return torch.where(found, row, -1)
+    ancestors = student.ancestors  # (L, V_0)
+    level = torch.arange(student.num_levels, device=partner.device)[:, None, None]
+    centre = ((student.coord(0)[:, 1:] >> level) + 0.5) * (1 << level)  # (L, V_0, 3)
+    distance = (position.float() - centre).square().sum(-1)
+    # The least of these numbers in a voxel is the nearest member's, the first of equals: a float's bits, then its row.
+    number = distance.view(torch.int32).long() << 32 | ancestors[0]
+    none = torch.iinfo(torch.int64).max
+    number = number.masked_fill_(partner < 0, none)
+    rows = []
+    for level in range(student.num_levels):
+        least = number.new_full((student.count(level),), none).scatter_reduce_(
+            0, ancestors[level], number[level], "amin"
+        )
+        member = (least & 0xFFFFFFFF).clamp_(max=len(partner) - 1)
+        row = teacher.ancestors[level].index_select(0, partner.index_select(0, member).clamp_(min=0))
+        rows.append(row.masked_fill_(least == none, -1))
+    return rows
 
 
 def match_same_view(student: VoxelPyramid, teacher: VoxelPyramid, level: int) -> torch.Tensor:
     """Teacher row (V_l,) of the very same voxel: the ablation in which the target comes from the student's own view."""
     return torch.searchsorted(teacher.keys[level], student.keys[level])
+
+
+class Pairs(NamedTuple):
+    """Student and teacher rows (M,) of one level that a loss compares, sorted by view; view (M,); counts: how many each
+    view has, B integers; share: of the supervised voxels, those that have a place in the target view."""
+
+    student: torch.Tensor
+    teacher: torch.Tensor
+    view: torch.Tensor
+    counts: list
+    share: torch.Tensor
+
+
+def pair_up(student: VoxelPyramid, rows: list, supervised: list) -> list:
+    """[Pairs] of the levels. rows[l] (V_l,): teacher row of each student voxel, -1 = none; supervised[l] (V_l,)."""
+    chosen = torch.cat([mask & (row >= 0) for mask, row in zip(supervised, rows, strict=True)])
+    size = student.ends[:, -1:]
+    ends = (student.ends + size.cumsum(0) - size).flatten()  # of each view of each level in `chosen`
+    so_far = F.pad(chosen.cumsum(0), (1, 0))[ends]
+    counts = torch.diff(so_far, prepend=so_far.new_zeros(1)).view_as(student.ends).tolist()
+    starts = accumulate((student.count(level) for level in range(student.num_levels)), initial=0)
+    places = positions(chosen).split([sum(views) for views in counts])
+    pairs = []
+    for level, (start, place) in enumerate(zip(starts, places)):
+        own = place - start
+        share = len(own) / supervised[level].sum().clamp(min=1)
+        view = student.batch(level).index_select(0, own)
+        pairs.append(Pairs(own, rows[level].index_select(0, own), view, counts[level], share))
+    return pairs

@@ -12,9 +12,9 @@ from torch import nn
 from pointcept_msm.host import LOSSES, MODELS, build_model, register
 
 from .layers.pyramid import build_pyramid
-from .masked_pass import STRATEGIES, run_masked
+from .masked_pass import STRATEGIES, hide, run_masked, take
 from .masking import draw_patch_mask, patch_in_voxels
-from .matching import match_level, match_same_view, partner_rows
+from .matching import match_levels, match_same_view, pair_up, partner_rows
 from .predictor import build_predictor
 from .target_norm import TARGET_NORMS, normalise_target
 
@@ -81,61 +81,58 @@ class MSM(nn.Module):
         network = self.student["backbone"]
         network.check_feat(batch["feat"])
         pyramid, order = build_pyramid(batch["grid_coord"], batch["offset"], network.num_levels)
+        crop, kept = pyramid.subset(batch["student"][order])
+        hidden = hide(crop, self._draw_mask(crop, patch_in_voxels(self.mask_patch, batch["grid_size"])))
+        pairs = self._pair_up(batch, order, pyramid, crop, kept[0], hidden)
+        # From here on no size is unknown: a GPU's host runs ahead through both networks.
         feat = batch["feat"].index_select(0, order)
-        targets = self._teacher_targets(feat, pyramid)
-        in_crop = batch["student"][order]
-        crop, _ = pyramid.subset(in_crop)
-        masked = self._draw_mask(crop, patch_in_voxels(self.mask_patch, batch["grid_size"]))
-        result = run_masked(network, *self._tokens(), feat[in_crop], crop, masked, self.strategy)
-        kept = in_crop.nonzero().flatten()
-        if self.strategy == "visible":
-            kept = kept[~masked]
-        partner = partner_rows(batch["match"], batch["offset"], order)
-        place = (batch["position"][order][kept], partner[kept])
-        return self._losses(result, pyramid, targets, place, masked)
+        targets = self._teacher_levels(feat, pyramid)
+        result = run_masked(network, *self._tokens(), take(feat, kept[0]), crop, hidden, self.strategy)
+        return self._losses(result.feats, targets, pairs, hidden.masked)
 
-    def _teacher_targets(self, feat, pyramid):
-        with torch.no_grad():
-            teacher = self.teacher["backbone"]
-            levels = teacher.decode(teacher.entries(teacher.encode(feat, pyramid)), pyramid)
-            self.observed = [x[:: max(1, len(x) // OBSERVED_ROWS)].float() for x in levels]
-            return [normalise_target(x, self.target_norm) for x in levels]
+    def _pair_up(self, batch, order, pyramid, crop, kept, hidden):
+        """Per level the voxels that the loss compares."""
+        student = crop
+        if self.strategy == "visible":
+            student = hidden.visible
+            kept = hidden.rows[0] if kept is None else take(kept, hidden.rows[0])
+        if self.target_view == "other":
+            partner = partner_rows(batch["match"], batch["offset"], order)
+            rows = match_levels(student, pyramid, take(batch["position"][order], kept), take(partner, kept))
+        else:
+            rows = [match_same_view(student, pyramid, level) for level in range(student.num_levels)]
+        supervised = hidden.levels if self.supervise == "masked" else [torch.ones_like(x >= 0) for x in rows]
+        return pair_up(student, rows, supervised)
+
+    @torch.no_grad()
+    def _teacher_levels(self, feat, pyramid):
+        teacher = self.teacher["backbone"]
+        levels = teacher.decode(teacher.entries(teacher.encode(feat, pyramid)), pyramid)
+        self.observed = [x[:: max(1, len(x) // OBSERVED_ROWS)].float() for x in levels]
+        return levels
 
     def _draw_mask(self, crop, patch):
-        return draw_patch_mask(crop.coords[0], patch, self.mask_ratio)
+        return draw_patch_mask(crop.coord(0), crop.num_scenes, patch, self.mask_ratio)
 
     def _tokens(self):
         """(decoder tokens per level, token at the encoder's input); what the strategy does not use is None."""
         tokens = self.student["tokens"]
         return (None, tokens[0]) if self.strategy == "top_down" else (tokens, None)
 
-    def _losses(self, result, pyramid, targets, place, masked):
+    def _losses(self, feats, targets, pairs, masked):
         output, losses = {}, []
         for level in self.loss_levels:
-            loss, matched = self._level_loss(result, pyramid, targets[level], place, level)
-            losses.append(loss)
-            output[f"loss_level{level}"] = loss.detach()
-            output[f"matched_level{level}"] = matched
+            own, other, view, counts, share = pairs[level]
+            target = normalise_target(targets[level], self.target_norm, other)
+            prediction = self.student["predictor"][str(level)](feats[level].index_select(0, own))
+            losses.append(self.loss(prediction, target, view, counts))
+            output[f"loss_level{level}"] = losses[-1].detach()
+            output[f"matched_level{level}"] = share
         output["masked_share"] = masked.float().mean()
-        # Tokens without a masked voxel still take part, so that DDP finds a gradient for every parameter.
-        unused = sum(token.sum() for token in self.student["tokens"]) * 0.0
-        return dict(loss=torch.stack(losses).mean() + unused, **output)
-
-    def _level_loss(self, result, pyramid, target, place, level):
-        """(loss, share of the supervised voxels whose place is in the target view)."""
-        student = result.pyramid
-        if self.target_view == "other":
-            row = match_level(student, pyramid, level, *place)
-        else:
-            row = match_same_view(student, pyramid, level)
-        masked = result.masked[level]
-        supervised = masked if self.supervise == "masked" else torch.ones_like(masked)
-        chosen = (supervised & (row >= 0)).nonzero().flatten()
-        prediction = self.student["predictor"][str(level)](result.feats[level].index_select(0, chosen))
-        loss = self.loss(
-            prediction, target.index_select(0, row[chosen]), student.batch(level)[chosen], student.num_scenes
-        )
-        return loss, len(chosen) / supervised.sum().clamp(min=1)
+        loss = torch.stack(losses).mean()
+        if len(self.student["tokens"]):  # without a masked voxel they still take part: DDP asks each for a gradient
+            loss = loss + torch.cat(list(self.student["tokens"])).sum() * 0.0
+        return dict(loss=loss, **output)
 
     @torch.no_grad()
     def update_teacher(self, momentum: float):

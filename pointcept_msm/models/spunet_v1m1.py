@@ -27,8 +27,8 @@ class SpconvLevels:
     rows[l] (V_l,): pyramid row of each voxel in the order in which spconv gave level l."""
 
     def __init__(self, pyramid: VoxelPyramid):
-        self.indices = [coord.int().contiguous() for coord in pyramid.coords]
-        extent = [int(size) + PADDING for size in pyramid.coords[0][:, 1:].amax(0)]
+        self.indices = [pyramid.coord(level).int().contiguous() for level in range(pyramid.num_levels)]
+        extent = [size + PADDING for size in pyramid.coord(0)[:, 1:].amax(0).tolist()]
         self.shapes = [[size >> level for size in extent] for level in range(pyramid.num_levels)]
         self.keys, self.num_scenes = pyramid.keys, pyramid.num_scenes
         self.pairs, self.rows = {}, {}

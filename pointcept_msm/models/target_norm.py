@@ -12,40 +12,42 @@ EPS = 1e-6
 SHRINK = 0.1  # of the correlations towards none: few voxels of a coarse level cannot tell them well
 
 
-def normalise_target(feat: torch.Tensor, norm: str) -> torch.Tensor:
-    """feat (V, C) -> (V, C) float32.
+def normalise_target(feat: torch.Tensor, norm: str, rows: torch.Tensor | None = None) -> torch.Tensor:
+    """feat (V, C) -> its rows `rows` (M,), or all, normalised: (M, C) float32.
 
     batch: per channel over all voxels of all processes; layer: per voxel; both: batch, then layer; whiten: batch, then
     without correlations between channels, so that no direction of a feature weighs more than another; none.
     """
     if norm not in TARGET_NORMS:
         raise ValueError(f"target_norm is {norm!r}; choose one of {', '.join(TARGET_NORMS)}.")
-    feat = feat.float()
+    chosen = (feat if rows is None else feat.index_select(0, rows)).float()
     if norm in ("batch", "both", "whiten"):
-        feat = standardise(feat)
+        mean, variance = moments(feat)
+        scale = (variance + EPS).rsqrt()
+        chosen = (chosen - mean) * scale
     if norm == "whiten":
-        feat = decorrelate(feat)
+        chosen = chosen @ decorrelation((feat.float() - mean) * scale)
     if norm in ("layer", "both"):
-        feat = F.layer_norm(feat, feat.shape[1:])
-    return feat
+        chosen = F.layer_norm(chosen, chosen.shape[1:])
+    return chosen
 
 
-def standardise(feat: torch.Tensor) -> torch.Tensor:
-    """(feat - mean) / std per channel, no affine; statistics shared by all processes."""
-    count = _sum_over_processes(feat.new_tensor([len(feat)], dtype=torch.float64))
-    mean = _sum_over_processes(feat.double().sum(0)) / count
-    centred = feat.double() - mean
-    variance = _sum_over_processes(centred.square().sum(0)) / count
-    return (centred / (variance + EPS).sqrt()).to(feat.dtype)
+def moments(feat: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Mean and variance (C,) float32 of feat (V, C) over the voxels of all processes; in two passes, since the square
+    of a mean far from 0 would take float32's digits."""
+    count = _sum_over_processes(torch.full((1,), float(len(feat)), device=feat.device))
+    mean = _sum_over_processes(feat.sum(0, dtype=torch.float32)) / count
+    variance = _sum_over_processes((feat - mean).square_().sum(0)) / count
+    return mean, variance
 
 
-def decorrelate(feat: torch.Tensor) -> torch.Tensor:
-    """Standardised feat (V, C) -> feat @ R^(-1/2), R its correlations over all processes, shrunk (ZCA whitening)."""
+def decorrelation(feat: torch.Tensor) -> torch.Tensor:
+    """R^(-1/2) (C, C) of standardised feat (V, C), R its correlations over all processes, shrunk (ZCA whitening)."""
     count = _sum_over_processes(feat.new_tensor([len(feat)], dtype=torch.float64))
     correlation = _sum_over_processes(feat.double().T @ feat.double()) / count
     unit = torch.eye(len(correlation), dtype=torch.float64, device=feat.device)
     value, vector = torch.linalg.eigh(torch.lerp(correlation, unit, SHRINK))
-    return feat @ ((vector * value.rsqrt()) @ vector.T).to(feat.dtype)
+    return ((vector * value.rsqrt()) @ vector.T).to(feat.dtype)
 
 
 def _sum_over_processes(x):

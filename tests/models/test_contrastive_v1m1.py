@@ -9,9 +9,10 @@ import torch
 from pointcept_msm.datasets.views import MSMViews
 from pointcept_msm.embedded.collate import collate_fn
 from pointcept_msm.host import build_model
-from pointcept_msm.models.contrastive_v1m1 import both_directions, draw_pairs, partner_in_crop
+from pointcept_msm.models.contrastive_v1m1 import draw_pairs, partner_in_crop
 from pointcept_msm.models.layers.pyramid import build_pyramid
-from pointcept_msm.models.matching import match_level, partner_rows
+from pointcept_msm.models.losses import info_nce
+from pointcept_msm.models.matching import match_levels, partner_rows
 from tests.models.test_msm_v1m1_base import BACKBONE, GRID, make_batch
 
 
@@ -28,7 +29,9 @@ def test_info_nce_equals_a_loop():
     for i in range(6):
         for others in (cosine[i], [row[i] for row in cosine]):
             losses.append(math.log(sum(math.exp(x) for x in others)) - cosine[i][i])
-    assert float(both_directions(left, right, 0.2)) == pytest.approx(sum(losses) / 12, rel=1e-5)
+    padded = [torch.cat([x, torch.full((3, 4), 7.0)])[None] for x in (left, right)]
+    found = sum(info_nce(*pair, 0.2, torch.tensor([6])) for pair in (padded, padded[::-1])) / 2
+    assert float(found) == pytest.approx(sum(losses) / 12, rel=1e-5)
 
 
 @pytest.fixture(scope="module")
@@ -46,15 +49,14 @@ def turned():
 def test_pairs_are_the_matches_of_the_scene_and_no_voxel_is_used_twice(turned, limit):
     batch = turned
     pyramid, order = build_pyramid(batch["grid_coord"], batch["offset"], 3)
-    in_crop = batch["student"][order]
-    crop, _ = pyramid.subset(in_crop)
-    partner = partner_in_crop(partner_rows(batch["match"], batch["offset"], order), in_crop)
-    for level in range(3):
-        row = match_level(crop, crop, level, batch["position"][order][in_crop], partner)
+    crop, (kept, *_) = pyramid.subset(batch["student"][order])
+    partner = partner_in_crop(partner_rows(batch["match"], batch["offset"], order), kept)
+    for level, row in enumerate(match_levels(crop, crop, batch["position"][order][kept], partner)):
         view = crop.batch(level)
         pairs = draw_pairs(row, view, 2, limit)
-        assert len(pairs) == 2
-        for scene, (left, right) in enumerate(pairs):
+        assert [len(side) for side in pairs] == [2, 2, 2]
+        for scene, (left, right, count) in enumerate(zip(*pairs, strict=True)):
+            left, right = left[:count], right[:count]
             assert 0 < len(left) <= limit and torch.equal(row[left], right)
             assert (view[left] == 2 * scene).all() and (view[right] == 2 * scene + 1).all()
             assert len(left.unique()) == len(left) and len(right.unique()) == len(right)
@@ -66,7 +68,8 @@ def test_pairs_are_the_matches_of_the_scene_and_no_voxel_is_used_twice(turned, l
 def test_partners_in_the_crop_show_the_same_point(batch):
     _, order = build_pyramid(batch["grid_coord"], batch["offset"], 1)
     in_crop = batch["student"][order]
-    partner = partner_in_crop(partner_rows(batch["match"], batch["offset"], order), in_crop)
+    kept = in_crop.nonzero().flatten()
+    partner = partner_in_crop(partner_rows(batch["match"], batch["offset"], order), kept)
     row_of = {int(voxel): i for i, voxel in enumerate(order[in_crop])}  # voxel of the batch -> row of the crop
     starts = [0, *batch["offset"].tolist()]
     for i, voxel in enumerate(order[in_crop].tolist()):

@@ -5,7 +5,7 @@ import torch
 
 from pointcept_msm.models.hunet_v1m1 import MSMHUNet
 from pointcept_msm.models.layers.pyramid import build_pyramid
-from pointcept_msm.models.masked_pass import masked_per_level, run_masked
+from pointcept_msm.models.masked_pass import hide, run_masked
 from pointcept_msm.models.masking import draw_patch_mask
 from tests.models.sparse_scenes import TINY, join, random_scene
 
@@ -23,7 +23,7 @@ def tokens(network):
 
 def prepare(scene, ratio=0.4):
     pyramid, order = build_pyramid(scene["grid_coord"], scene["offset"], 3)
-    masked = draw_patch_mask(pyramid.coords[0], 4, ratio, torch.Generator().manual_seed(0))
+    masked = draw_patch_mask(pyramid.coord(0), pyramid.num_scenes, 4, ratio, torch.Generator().manual_seed(0))
     return pyramid, scene["feat"][order], masked
 
 
@@ -43,7 +43,7 @@ class Spy:
 
 def encode_and_decode(network, tokens, feat, pyramid, masked, strategy="bottom_up"):
     spy = Spy(network)
-    result = run_masked(spy, tokens, torch.ones(8), feat, pyramid, masked, strategy)
+    result = run_masked(spy, tokens, torch.ones(8), feat, pyramid, hide(pyramid, masked), strategy)
     return spy.encoded, result
 
 
@@ -63,7 +63,7 @@ def test_positions_of_masked_voxels_do_not_reach_the_encoder(network, tokens):
     scene = random_scene()
     pyramid, feat, masked = prepare(scene)
     encoded, _ = encode_and_decode(network, tokens, feat, pyramid, masked)
-    visible = pyramid.coords[0][~masked, 1:]
+    visible = pyramid.coord(0)[~masked, 1:]
     for extra in (torch.empty(0, 3, dtype=torch.long), torch.tensor([[40, 41, 42], [17, 3, 60], [40, 41, 43]])):
         coord = torch.cat([visible, extra])
         other, order = build_pyramid(coord, torch.tensor([len(coord)]), 3)
@@ -96,12 +96,11 @@ def test_ratio_zero_is_the_plain_forward_to_the_bit(network, tokens, strategy):
     assert not any(level.any() for level in result.masked)
 
 
-def test_masked_per_level_equals_a_walk_over_children():
+def test_masked_levels_equal_a_walk_over_children():
     pyramid, _, masked = prepare(random_scene(120, 24))
-    _, rows = pyramid.subset(~masked)
-    for level, found in enumerate(masked_per_level(pyramid, rows)):
-        visible = {tuple(c) for c in (pyramid.coords[0][~masked, 1:] >> level).tolist()}
-        expected = [tuple(c) not in visible for c in pyramid.coords[level][:, 1:].tolist()]
+    for level, found in enumerate(hide(pyramid, masked).levels):
+        visible = {tuple(c) for c in (pyramid.coord(0)[~masked, 1:] >> level).tolist()}
+        expected = [tuple(c) not in visible for c in pyramid.coord(level)[:, 1:].tolist()]
         assert found.tolist() == expected
         assert 0 < sum(expected) < len(expected)
 
@@ -122,7 +121,7 @@ def test_tokens_enter_where_voxels_are_masked(network, tokens):
 def test_visible_strategy_knows_visible_voxels_only(network, tokens):
     pyramid, feat, masked = prepare(random_scene())
     _, result = encode_and_decode(network, tokens, feat, pyramid, masked, "visible")
-    assert torch.equal(result.pyramid.coords[0], pyramid.coords[0][~masked])
+    assert torch.equal(result.pyramid.coord(0), pyramid.coord(0)[~masked])
 
 
 @torch.no_grad()

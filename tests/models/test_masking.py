@@ -18,7 +18,7 @@ def scene_coords(*scenes):
 @pytest.mark.parametrize("ratio", [0.1, 0.4, 0.9])
 def test_share_of_whole_cubes_in_every_scene(patch, ratio):
     coord = scene_coords(random_scene(500, 20, seed=0), random_scene(60, 30, seed=1))
-    masked = draw_patch_mask(coord, patch, ratio)
+    masked = draw_patch_mask(coord, 2, patch, ratio)
     cubes = {}
     for (scene, *xyz), hidden in zip(coord.tolist(), masked.tolist(), strict=True):
         cubes.setdefault(scene, {}).setdefault(tuple(v // patch for v in xyz), set()).add(hidden)
@@ -31,20 +31,20 @@ def test_share_of_whole_cubes_in_every_scene(patch, ratio):
 
 def test_every_cube_is_equally_likely():
     coord = scene_coords(random_scene(64, 4))
-    drawn = torch.stack([draw_patch_mask(coord, 2, 0.5) for _ in range(400)]).float().mean(0)
+    drawn = torch.stack([draw_patch_mask(coord, 1, 2, 0.5) for _ in range(400)]).float().mean(0)
     assert (drawn - 0.5).abs().max() < 0.15
 
 
 def test_ratio_zero_masks_nothing_and_a_seed_decides():
     coord = scene_coords(random_scene())
-    assert not draw_patch_mask(coord, 4, 0.0).any()
-    one, two, other = (draw_patch_mask(coord, 4, 0.4, torch.Generator().manual_seed(s)) for s in (3, 3, 4))
+    assert not draw_patch_mask(coord, 1, 4, 0.0).any()
+    one, two, other = (draw_patch_mask(coord, 1, 4, 0.4, torch.Generator().manual_seed(s)) for s in (3, 3, 4))
     assert torch.equal(one, two) and not torch.equal(one, other)
 
 
 def test_wrong_values_are_refused():
     with pytest.raises(ValueError, match="0 <= ratio < 1"):
-        draw_patch_mask(scene_coords(random_scene()), 4, 1.0)
+        draw_patch_mask(scene_coords(random_scene()), 1, 4, 1.0)
     with pytest.raises(ValueError, match="below one voxel"):
         patch_in_voxels(0.005, torch.tensor([0.02]))
     assert patch_in_voxels(0.32, torch.tensor([0.02, 0.02])) == 16

@@ -6,7 +6,7 @@ import torch
 
 from pointcept_msm.datasets.views import MSMViews
 from pointcept_msm.models.layers.pyramid import build_pyramid
-from pointcept_msm.models.matching import match_level, match_same_view, partner_rows
+from pointcept_msm.models.matching import match_levels, match_same_view, partner_rows
 
 GRID, LEVELS = 0.05, 4
 
@@ -38,11 +38,11 @@ def test_every_student_voxel_meets_the_brute_force_target(batch, level):
     in_crop = batch["student"][order]
     student, _ = pyramid.subset(in_crop)
     partner = partner_rows(batch["match"], batch["offset"], order)[in_crop]
-    got = match_level(student, pyramid, level, batch["position"][order][in_crop], partner)
+    got = match_levels(student, pyramid, batch["position"][order][in_crop], partner)[level]
     expected = brute_force(batch, level)
     assert len(expected) == student.count(level)
-    for coord, row in zip(student.coords[level].tolist(), got.tolist(), strict=True):
-        target = None if row < 0 else tuple(pyramid.coords[level][row].tolist())
+    for coord, row in zip(student.coord(level).tolist(), got.tolist(), strict=True):
+        target = None if row < 0 else tuple(pyramid.coord(level)[row].tolist())
         assert target == expected[tuple(coord)]
     assert sum(target is None for target in expected.values()) > 0 or level > 0
 
@@ -74,4 +74,4 @@ def test_same_view_target_is_the_voxel_itself(batch, level):
     pyramid, order = build_pyramid(batch["grid_coord"], batch["offset"], LEVELS)
     student, _ = pyramid.subset(batch["student"][order])
     row = match_same_view(student, pyramid, level)
-    assert torch.equal(pyramid.coords[level][row], student.coords[level])
+    assert torch.equal(pyramid.coord(level)[row], student.coord(level))

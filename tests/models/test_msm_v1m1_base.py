@@ -127,8 +127,8 @@ def test_loss_equals_a_loop_over_voxels(kind, supervise, batch):
     masked = {}
 
     def remember(crop, patch):
-        mask = draw_patch_mask(crop.coords[0], patch, 0.4)
-        masked.update({tuple(c): bool(m) for c, m in zip(crop.coords[0].tolist(), mask, strict=True)})
+        mask = draw_patch_mask(crop.coord(0), crop.num_scenes, patch, 0.4)
+        masked.update({tuple(c): bool(m) for c, m in zip(crop.coord(0).tolist(), mask, strict=True)})
         return mask
 
     model._draw_mask = remember
@@ -176,15 +176,17 @@ def loop_loss(model, batch, masked, level, kind):
 def student_features(model, batch, cells, masked):
     """{voxel: decoder feature} per level, from a separate pass over the crop alone."""
     from pointcept_msm.models.layers.pyramid import build_pyramid
-    from pointcept_msm.models.masked_pass import run_masked
+    from pointcept_msm.models.masked_pass import hide, run_masked
 
     crop = batch["student"].nonzero().flatten()
     sizes = torch.tensor([cells[i][0] for i in crop]).bincount()
     pyramid, order = build_pyramid(batch["grid_coord"][crop], sizes.cumsum(0), 3)
-    hidden = torch.tensor([masked[tuple(c)] for c in pyramid.coords[0].tolist()])
+    hidden = torch.tensor([masked[tuple(c)] for c in pyramid.coord(0).tolist()])
     tokens = model.student["tokens"]
-    result = run_masked(model.student["backbone"], tokens, None, batch["feat"][crop][order], pyramid, hidden)
-    levels = zip(pyramid.coords, result.feats, strict=True)
+    result = run_masked(
+        model.student["backbone"], tokens, None, batch["feat"][crop][order], pyramid, hide(pyramid, hidden)
+    )
+    levels = zip(map(pyramid.coord, range(3)), result.feats, strict=True)
     return [{tuple(c): f for c, f in zip(coord.tolist(), feat, strict=True)} for coord, feat in levels]
 
 
@@ -213,7 +215,9 @@ def test_wrong_arguments_are_refused(change, words):
 @pytest.mark.parametrize("size, cubes", [(0.05, 8), (0.1, 4), (0.2, 2)])
 def test_masked_cubes_are_metres_of_the_views_own_voxels(size, cubes, batch):
     model, seen = make_model(STILL, mask_ratio=0.5), []
-    model._draw_mask = lambda crop, patch: seen.append(patch) or draw_patch_mask(crop.coords[0], patch, 0.5)
+    model._draw_mask = lambda crop, patch: (
+        seen.append(patch) or draw_patch_mask(crop.coord(0), crop.num_scenes, patch, 0.5)
+    )
     model(dict(batch, grid_size=torch.full((4,), size)))
     assert seen == [cubes]  # of mask_patch = 0.4 m
     with pytest.raises(UserError, match="below one voxel of 1 m"):

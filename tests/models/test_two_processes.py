@@ -15,7 +15,7 @@ def build():
     """The model, with a mask that depends on the place alone: random draws differ between one process and two."""
     torch.manual_seed(0)
     model = MSM(STILL, mask_patch=0.4).train()
-    model._draw_mask = lambda crop, patch: (crop.coords[0][:, 1:] // 4).sum(1) % 3 == 0
+    model._draw_mask = lambda crop, patch: (crop.coord(0)[:, 1:] // 4).sum(1) % 3 == 0
     return model
 
 

@@ -56,12 +56,13 @@ class AttentionBlock(nn.Module):
         return self.skip_path_2(self.mlp_lin_2(F.gelu(gate) * content), x, batch, scenes)
 
     def _attend(self, x, pyramid, level, curve):
-        order, inverse = pyramid.curve_order(level, curve)
+        order = pyramid.curve_order(level, curve)
         mask = pyramid.band_mask(level, self.half_window, build_band_mask)
-        qkv = self.linear_in(x.index_select(0, order)).view(len(x), 3, self.heads, -1)
+        qkv = self.linear_in(x if order is None else x.index_select(0, order[0])).view(len(x), 3, self.heads, -1)
         dropout = self.attn_drop if self.training else 0.0
         out = band_attention(*qkv.unbind(1), mask, self.half_window, dropout)
-        return self.linear_out(out.flatten(1)).index_select(0, inverse)
+        out = self.linear_out(out.flatten(1))
+        return out if order is None else out.index_select(0, order[1])
 
 
 class CurveOrder(nn.Module):

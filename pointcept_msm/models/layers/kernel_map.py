@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from .neighbours import Neighbours, child_table
+from .neighbours import child_table
 
 # Output rows of a block on a CPU. Small enough for what a tap gathers to stay in a core's cache (from memory, matrix
 # products run at a third of their speed), large enough for efficient products.
@@ -100,20 +100,21 @@ class _SubmanifoldPairs:
 
     symmetric = True
 
-    def __init__(self, neighbours):
-        self.num_rows = (neighbours.count, neighbours.count)
-        self._neighbours, self._blocks, self.kept = neighbours, None, {}
+    def __init__(self, table):
+        self.num_rows = (len(table), len(table))
+        self._table, self._blocks, self.kept = table, None, {}
 
     def blocks(self, reverse):
         if self._blocks is None:
-            self._blocks = _cut_blocks(self._neighbours.rows, *self.num_rows)
-            self._neighbours = None
+            table = self._table
+            self._blocks = _cut_blocks(lambda start, end: table[start:end], *self.num_rows)
+            self._table = None
         return self._blocks
 
     def table(self, reverse):
         count = self.num_rows[0]
         if self._blocks is None:
-            return self._neighbours.rows(0, count)
+            return self._table
         return torch.cat([_block_table(block, count) for block in self._blocks])
 
 
@@ -152,9 +153,10 @@ class _StridedPairs:
         return table.scatter_(1, octant, self._parent[start:end, None].int())
 
 
-def build_submanifold_map(neighbours: Neighbours) -> KernelMap:
-    """Map of a 3x3x3 submanifold convolution; taps as in spconv and in the released weights."""
-    return KernelMap(_SubmanifoldPairs(neighbours))
+def build_submanifold_map(table: torch.Tensor) -> KernelMap:
+    """Map of a 3x3x3 submanifold convolution from its neighbour table (V, 27) int32, V for none; taps as in spconv and
+    in the released weights."""
+    return KernelMap(_SubmanifoldPairs(table))
 
 
 def build_strided_map(key: torch.Tensor, parent: torch.Tensor, num_parents: int) -> KernelMap:

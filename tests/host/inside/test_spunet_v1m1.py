@@ -9,7 +9,7 @@ if HOST != "pointcept":
     pytest.skip("needs the Pointcept host: test_in_pointcept.py runs it there", allow_module_level=True)
 
 from pointcept_msm.models.layers.pyramid import build_pyramid
-from pointcept_msm.models.masked_pass import run_masked
+from pointcept_msm.models.masked_pass import hide, run_masked
 from tests.host.miniature import SPUNET, make_batches, make_config, make_trainer
 
 SHAPE = {key: value for key, value in SPUNET.items() if key != "type"}
@@ -86,7 +86,7 @@ def test_nothing_of_a_masked_voxel_reaches_the_encoder(networks):
     encoded = [network.encode(x[~masked], visible) for x in (feat, other)]
     assert all(torch.equal(a, b) for a, b in zip(*encoded))
     tokens = [torch.randn(width) for width in network.entry_channels]
-    results = [run_masked(network, tokens, None, x, pyramid, masked) for x in (feat, other)]
+    results = [run_masked(network, tokens, None, x, pyramid, hide(pyramid, masked)) for x in (feat, other)]
     assert all(torch.equal(a, b) for a, b in zip(results[0].feats, results[1].feats))
     assert [len(x) for x in results[0].feats] == [pyramid.count(level) for level in range(network.num_levels)]
 
@@ -96,7 +96,7 @@ def test_a_mask_of_nothing_is_the_plain_pass(networks):
     pyramid, order = build_pyramid(batch["grid_coord"], batch["offset"], network.num_levels)
     tokens = [torch.randn(width) for width in network.entry_channels]
     nothing = torch.zeros(len(order), dtype=torch.bool)
-    feats = run_masked(network, tokens, None, batch["feat"][order], pyramid, nothing).feats
+    feats = run_masked(network, tokens, None, batch["feat"][order], pyramid, hide(pyramid, nothing)).feats
     assert torch.equal(feats[0], network(batch)[0].feat[order])
 
 

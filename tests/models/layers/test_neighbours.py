@@ -6,9 +6,8 @@ import pytest
 import torch
 
 from pointcept_msm.models.layers import neighbours
-from pointcept_msm.models.layers.neighbours import Neighbours
 from pointcept_msm.models.layers.pyramid import build_pyramid
-from tests.models.sparse_scenes import join, random_scene
+from tests.models.sparse_scenes import random_scene
 
 
 def expected_rows(coord):
@@ -30,30 +29,22 @@ def scenes():
     return torch.cat(parts), torch.tensor([len(part) for part in parts]).cumsum(0)
 
 
-@pytest.mark.parametrize("searched, rows_at_once", [(10**9, 1 << 14), (4, 1 << 14), (4, 50), (0, 7)])
+@pytest.mark.parametrize("rows_at_once", [1 << 14, 50])
 @pytest.mark.parametrize("num_levels", [1, 3])
-def test_equal_to_a_dictionary_at_every_level(searched, rows_at_once, num_levels, monkeypatch):
-    monkeypatch.setattr(neighbours, "SEARCHED", searched)
-    monkeypatch.setattr(neighbours, "ROWS_AT_ONCE", rows_at_once)
+def test_equal_to_a_dictionary_at_every_level(rows_at_once, num_levels, monkeypatch):
+    monkeypatch.setattr(neighbours, "CPU_ROWS", rows_at_once)
     pyramid, _ = build_pyramid(*scenes(), num_levels)
+    crop, _ = pyramid.subset(torch.rand(pyramid.count(0), generator=torch.Generator().manual_seed(0)) < 0.7)
+    visible, _ = crop.subset(torch.arange(crop.count(0)) % 5 > 1)
     for level in range(num_levels):
-        found = pyramid._neighbours(level)
-        wanted = expected_rows(pyramid.coords[level])
-        assert torch.equal(found.rows(0, found.count).long(), wanted)
-        assert torch.equal(found.rows(5, 9).long(), wanted[5:9])
+        for voxels in (visible, pyramid, crop):
+            assert torch.equal(voxels.neighbours(level).long(), expected_rows(voxels.coord(level)))
 
 
 def test_does_not_change_the_coordinates_it_reads():
-    batch = join(random_scene(300, 12, seed=0), random_scene(200, 12, seed=1))
-    pyramid, _ = build_pyramid(batch["grid_coord"], batch["offset"], 1)
-    before = pyramid.coords[0].clone()
-    Neighbours(pyramid.keys[0], pyramid.coords[0], 0)
-    assert torch.equal(before, pyramid.coords[0])
-
-
-def test_neighbours_are_dropped_when_no_map_needs_them():
-    batch = join(random_scene(300, 12, seed=0), random_scene(200, 12, seed=1))
-    pyramid, _ = build_pyramid(batch["grid_coord"], batch["offset"], 3)
-    for level in (1, 0, 2):
-        pyramid.submanifold_map(level)
-    assert pyramid._found == {}
+    pyramid, _ = build_pyramid(*scenes(), 3)
+    before = pyramid.coord(0).clone()
+    pyramid.neighbours(0)
+    assert torch.equal(before, pyramid.coord(0)) and torch.equal(
+        pyramid.coord(2)[:, 1:].amax(0), before[:, 1:].amax(0) >> 2
+    )

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from pointcept_msm.models.layers.pyramid import build_pyramid
+from pointcept_msm.models.layers.serialization import CURVES, encode_curves, encode_z
 from tests.models.sparse_scenes import join, random_scene
 
 
@@ -19,10 +20,10 @@ def rows(coord):
 def test_levels_parents_and_ancestors():
     pyramid, _ = build(random_scene(seed=0), random_scene(seed=1))
     for level in range(3):
-        expected = {(b, x >> level, y >> level, z >> level) for b, x, y, z in rows(pyramid.coords[0])}
-        assert len(rows(pyramid.coords[level])) == len(expected) and set(rows(pyramid.coords[level])) == expected
-        above = pyramid.coords[level][pyramid.ancestors(level)]
-        assert torch.equal(above[:, 1:], pyramid.coords[0][:, 1:] >> level) and torch.equal(
+        expected = {(b, x >> level, y >> level, z >> level) for b, x, y, z in rows(pyramid.coord(0))}
+        assert len(rows(pyramid.coord(level))) == len(expected) and set(rows(pyramid.coord(level))) == expected
+        above = pyramid.coord(level)[pyramid.ancestors[level]]
+        assert torch.equal(above[:, 1:], pyramid.coord(0)[:, 1:] >> level) and torch.equal(
             above[:, 0], pyramid.batch(0)
         )
 
@@ -32,7 +33,7 @@ def test_structure_does_not_depend_on_voxel_order():
     shuffle = torch.randperm(len(scene["feat"]))
     one, order_one = build(scene)
     two, order_two = build_pyramid(scene["grid_coord"][shuffle], scene["offset"], 3)
-    assert torch.equal(one.coords[0], two.coords[0]) and torch.equal(order_one, shuffle[order_two])
+    assert torch.equal(one.coord(0), two.coord(0)) and torch.equal(order_one, shuffle[order_two])
 
 
 def test_subset_is_the_pyramid_of_the_kept_voxels():
@@ -40,9 +41,9 @@ def test_subset_is_the_pyramid_of_the_kept_voxels():
     keep = torch.rand(pyramid.count(0), generator=torch.Generator().manual_seed(2)) < 0.3
     sub, sub_rows = pyramid.subset(keep)
     for level in range(3):
-        expected = {(b, x >> level, y >> level, z >> level) for b, x, y, z in rows(pyramid.coords[0][keep])}
-        assert set(rows(sub.coords[level])) == expected
-        assert torch.equal(pyramid.coords[level][sub_rows[level]], sub.coords[level])
+        expected = {(b, x >> level, y >> level, z >> level) for b, x, y, z in rows(pyramid.coord(0)[keep])}
+        assert set(rows(sub.coord(level))) == expected
+        assert torch.equal(pyramid.coord(level)[sub_rows[level]], sub.coord(level))
 
 
 def test_subset_of_everything_is_itself():
@@ -64,3 +65,40 @@ def test_subset_of_everything_is_itself():
 def test_wrong_input_is_refused(grid_coord, offset, words):
     with pytest.raises(ValueError, match=words):
         build_pyramid(torch.tensor(grid_coord), torch.tensor(offset), 2)
+
+
+def test_a_part_is_what_its_voxels_alone_would_be():
+    """Keys, parents, scene ends, curve orders and neighbours, of a part of a part too, one scene of it empty."""
+    scenes = [random_scene(seed=seed) for seed in range(3)]
+    pyramid, _ = build(*scenes)
+    generator = torch.Generator().manual_seed(2)
+    part, coord = pyramid, pyramid.coord(0)
+    for _ in range(2):
+        keep = (torch.rand(len(coord), generator=generator) < 0.6) & (coord[:, 0] != 1)
+        (part, _), coord = part.subset(keep), coord[keep]
+        offset = torch.bincount(coord[:, 0], minlength=3).cumsum(0)
+        alone, _ = build_pyramid(coord[:, 1:], offset, 3)
+        assert part.scene_ends == alone.scene_ends and torch.equal(part.ancestors, alone.ancestors)
+        for level in range(3):
+            assert torch.equal(part.keys[level], alone.keys[level])
+            assert torch.equal(part.coord(level), alone.coord(level))
+            assert torch.equal(part.batch(level), part.coord(level)[:, 0])
+            assert torch.equal(part.neighbours(level), alone.neighbours(level))
+            for curve in CURVES[1:]:
+                for mine, expected in zip(part.curve_order(level, curve), alone.curve_order(level, curve), strict=True):
+                    assert torch.equal(mine, expected)
+        assert all(torch.equal(mine, expected) for mine, expected in zip(part.parents, alone.parents, strict=True))
+
+
+def test_curve_orders_sort_by_scene_and_code():
+    pyramid, _ = build(random_scene(seed=0), random_scene(seed=1))
+    for level in range(3):
+        coord = pyramid.coord(level)
+        codes = [encode_z(coord[:, 1:]), *encode_curves(encode_z(coord[:, 1:]))]
+        for curve, code in zip(CURVES, codes, strict=True):
+            wanted = sorted(range(len(code)), key=lambda i, c=code, b=coord: (int(b[i, 0]), int(c[i])))
+            if curve == CURVES[0]:
+                assert pyramid.curve_order(level, curve) is None and wanted == list(range(len(code)))
+                continue
+            order, inverse = pyramid.curve_order(level, curve)
+            assert order.tolist() == wanted and torch.equal(inverse[order], torch.arange(len(code)))

@@ -2,10 +2,15 @@
 
 import itertools
 
-import pytest
 import torch
 
-from pointcept_msm.models.layers.serialization import CURVES, encode_curve, encode_hilbert, encode_z
+from pointcept_msm.models.layers.serialization import CURVES, encode_curves, encode_z
+
+
+def random_coord(count=300):
+    coord = torch.randint(0, 2**16, (count, 3), generator=torch.Generator().manual_seed(0))
+    coord[0], coord[1], coord[2:100] = 0, 2**16 - 1, coord[2:100] % 16
+    return coord
 
 
 def morton_by_bits(x, y, z):
@@ -16,28 +21,43 @@ def morton_by_bits(x, y, z):
     return code
 
 
+def hilbert_by_bits(*axes):
+    """Skilling's AxesToTranspose, bit by bit, and the transpose read as one number."""
+    axes = list(axes)
+    for bit in range(15, 0, -1):
+        low = (1 << bit) - 1
+        for axis in range(3):
+            if axes[axis] >> bit & 1:
+                axes[0] ^= low
+            else:
+                exchange = (axes[0] ^ axes[axis]) & low
+                axes[0], axes[axis] = axes[0] ^ exchange, axes[axis] ^ exchange if axis else axes[0] ^ exchange
+    gray = morton_by_bits(*axes)
+    code = 0
+    while gray:
+        code, gray = code ^ gray, gray >> 1
+    return code
+
+
 def test_z_order_equals_bit_loop():
-    coord = torch.randint(0, 2**16, (200, 3), generator=torch.Generator().manual_seed(0))
-    coord[0], coord[1] = 0, 2**16 - 1
+    coord = random_coord()
     assert encode_z(coord).tolist() == [morton_by_bits(*row) for row in coord.tolist()]
+    assert torch.equal(encode_z(coord.view(3, 100, 3)), encode_z(coord).view(3, 100))
 
 
-@pytest.mark.parametrize("start", [(0, 0, 0), (40960, 8, 65520)])
-def test_hilbert_steps_to_a_face_neighbour(start):
+def test_the_other_curves_equal_bit_loops():
+    coord = random_coord()
+    by_bits = dict(z=morton_by_bits, hilbert=hilbert_by_bits)
+    for name, code in zip(CURVES[1:], encode_curves(encode_z(coord)), strict=True):
+        axes, kind = name.split("_")
+        turned = coord[:, ["xyz".index(axis) for axis in axes]]
+        assert code.tolist() == [by_bits[kind](*row) for row in turned.tolist()]
+
+
+def test_hilbert_steps_to_a_face_neighbour():
     """The defining property: along the curve each aligned cube is walked without a jump."""
-    coord = torch.tensor(list(itertools.product(range(8), repeat=3))) + torch.tensor(start)
-    code = encode_hilbert(coord)
+    coord = torch.tensor(list(itertools.product(range(8), repeat=3))) + torch.tensor([40960, 8, 65520])
+    code = encode_curves(encode_z(coord))[CURVES.index("xyz_hilbert") - 1]
     walked = coord[code.argsort()]
     assert (walked.diff(dim=0).abs().sum(1) == 1).all()
     assert int(code.max() - code.min()) == 8**3 - 1
-
-
-def test_transposed_curves_exchange_x_and_y():
-    coord = torch.randint(0, 2**16, (50, 3), generator=torch.Generator().manual_seed(1))
-    for kind in ("z", "hilbert"):
-        assert torch.equal(encode_curve(coord[:, [1, 0, 2]], f"xyz_{kind}"), encode_curve(coord, f"yxz_{kind}"))
-
-
-def test_unknown_curve_names_the_known_ones():
-    with pytest.raises(ValueError, match=CURVES[2]):
-        encode_curve(torch.zeros(1, 3, dtype=torch.long), "peano")

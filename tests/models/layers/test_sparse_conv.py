@@ -7,7 +7,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from pointcept_msm.models.layers import kernel_map, neighbours
+from pointcept_msm.models.layers import kernel_map
 from pointcept_msm.models.layers.pyramid import build_pyramid
 from pointcept_msm.models.layers.sparse_conv import InverseConv, StridedConv, SubmanifoldConv, sparse_conv
 from tests.models.sparse_scenes import join, random_scene
@@ -18,7 +18,6 @@ EXTENT = 12
 @pytest.fixture(params=[16384, 64], ids=["one block", "many blocks"])
 def pyramid(request, monkeypatch):
     monkeypatch.setattr(kernel_map, "BLOCK_ROWS", request.param)
-    monkeypatch.setattr(neighbours, "SEARCHED", 16)
     batch = join(random_scene(300, EXTENT, seed=0), random_scene(200, EXTENT, seed=1))
     return build_pyramid(batch["grid_coord"], batch["offset"], 2)[0]
 
@@ -34,19 +33,19 @@ def sparsify(dense, coord):
 
 
 def dense_submanifold(feat, conv, pyramid):
-    dense = F.conv3d(densify(feat, pyramid.coords[0], EXTENT), conv.weight.permute(0, 4, 1, 2, 3), conv.bias, padding=1)
-    return sparsify(dense, pyramid.coords[0])
+    dense = F.conv3d(densify(feat, pyramid.coord(0), EXTENT), conv.weight.permute(0, 4, 1, 2, 3), conv.bias, padding=1)
+    return sparsify(dense, pyramid.coord(0))
 
 
 def dense_strided(feat, conv, pyramid):
-    dense = F.conv3d(densify(feat, pyramid.coords[0], EXTENT), conv.weight.permute(0, 4, 1, 2, 3), conv.bias, stride=2)
-    return sparsify(dense, pyramid.coords[1])
+    dense = F.conv3d(densify(feat, pyramid.coord(0), EXTENT), conv.weight.permute(0, 4, 1, 2, 3), conv.bias, stride=2)
+    return sparsify(dense, pyramid.coord(1))
 
 
 def dense_inverse(feat, conv, pyramid):
     weight = conv.weight.permute(4, 0, 1, 2, 3)
-    dense = F.conv_transpose3d(densify(feat, pyramid.coords[1], EXTENT // 2), weight, conv.bias, stride=2)
-    return sparsify(dense, pyramid.coords[0])
+    dense = F.conv_transpose3d(densify(feat, pyramid.coord(1), EXTENT // 2), weight, conv.bias, stride=2)
+    return sparsify(dense, pyramid.coord(0))
 
 
 CASES = [
