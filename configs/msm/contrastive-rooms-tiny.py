@@ -2,6 +2,9 @@
 
 Command:  sh tools/train.sh -c configs/msm/contrastive-rooms-tiny.py
           sh tools/test.sh -c configs/msm/probe-rooms-tiny.py -w exp/msm/contrastive-rooms-tiny
+          for as long as pretrain-rooms-small, with its views:
+          sh tools/train.sh -c configs/msm/contrastive-rooms-tiny.py -n contrastive-rooms-small -- epoch=30 \\
+              eval_epoch=30 drop_color=0.2 drop_normal=0.2
 Hardware: as pretrain-rooms-tiny.py; a step takes about as long.
 Expected: docs/results.md.
 """

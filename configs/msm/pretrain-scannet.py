@@ -1,9 +1,9 @@
 """Pre-training on ScanNet at 2 cm: the main model of the paper (Tables 12 and 14).
 
-Command:  sh tools/train.sh -c configs/msm/pretrain-scannet.py -g 8
+Command:  sh tools/train.sh -c configs/msm/pretrain-scannet.py -g 4
+          (any number of GPUs that divides 12 scenes; of 8 GPUs 6 are used)
 Data:     data/scannet in Pointcept's format (train/<scene>/{coord,color,normal,segment20,segment200,instance}.npy).
-Hardware: meant for 8 GPUs at 1 or 2 scenes each; not run on a GPU by us yet. One step of one scene was run on a CPU:
-          time and memory in docs/results.md.
+Hardware: meant for 4 GPUs at 3 scenes each. One step of one scene was run on a CPU (docs/results/speed.md).
 Expected: linear probe 68.7 mIoU on ScanNet val after 1800 epochs, the paper's number; ours is not known.
           The paper does not state its loss; info_nce was chosen on rooms (docs/results.md).
 """

@@ -1,14 +1,16 @@
-"""Each ablation changes what its name says, and nothing else; each has a tiny twin with the same change."""
+"""Each ablation of the table changes what its options say, on each base it is for, and nothing else."""
 
 import pytest
-import torch
+from mmengine.config import Config
 
 from pointcept_msm.embedded.defaults import load_run_config
 from pointcept_msm.host import build_model
-from tests.configs.test_configs import CONFIGS
+from tests.configs.documented_commands import CONFIG_FOLDER
 
-NAMES = sorted({path.stem.removesuffix("-tiny") for path in CONFIGS if path.stem.startswith("ablation-")})
-DEPTHS = ("enc_conv_depths", "enc_attn_depths", "dec_conv_depths", "dec_attn_depths")
+ABLATIONS = Config.fromfile(str(CONFIG_FOLDER / "_base_" / "ablations.py")).ablations
+ANY = ["pretrain-rooms-tiny", "pretrain-scannet-4cm", "pretrain-scannet"]
+CASES = [(entry, base) for entry in ABLATIONS for base in entry.get("bases", ANY)]
+ANCHORS = (".backbone.", ".views")  # names at the top whose objects the model and the data refer to
 
 
 def flatten(node, path=""):
@@ -17,41 +19,38 @@ def flatten(node, path=""):
     return {key: value for name, child in node.items() for key, value in flatten(child, f"{path}.{name}").items()}
 
 
-def changes(stem, base):
-    """Dotted key -> new value of all that an ablation's config changes or adds."""
-    ours, theirs = (flatten(load_run_config(name)._cfg_dict) for name in (stem, base))
-    assert not theirs.keys() - ours.keys()
-    return {k: v for k, v in ours.items() if v != theirs.get(k, "absent") and k != ".save_path"}
+def name_of(value):
+    return value if isinstance(value, str) else value["name"]
 
 
 def count(cfg):
-    return sum(p.numel() for p in build_model(cfg.model.backbone).parameters())
+    return sum(parameter.numel() for parameter in build_model(cfg.model.backbone).parameters())
 
 
-def test_all_are_there():
-    wanted = "attention-only conv-only cosine last-level mask-ratio no-mask patch-size predictor-linear predictor-none"
-    wanted += " same-view smooth-l1 supervise-all top-down visible"
-    assert {f"ablation-{name}" for name in wanted.split()} == set(NAMES)
-
-
-@pytest.mark.parametrize("stem", NAMES)
-def test_one_change_to_the_model_and_the_same_in_the_twin(stem):
-    full, tiny = changes(stem, "pretrain-scannet-4cm"), changes(f"{stem}-tiny", "pretrain-rooms-tiny")
-    if stem in ("ablation-conv-only", "ablation-attention-only"):
-        assert full.keys() == tiny.keys() == {f".model.backbone.{key}" for key in DEPTHS}
-        gone = "attn" if "conv" in stem else "conv"
-        assert all(
-            not any(cfg[f".model.backbone.{side}_{gone}_depths"]) for cfg in (full, tiny) for side in ("enc", "dec")
-        )
+@pytest.mark.parametrize("entry, base", CASES, ids=name_of)
+def test_it_changes_its_options_and_nothing_else(entry, base):
+    ours, theirs = load_run_config(base, entry.options), load_run_config(base)
+    old, new = flatten(theirs._cfg_dict), flatten(ours._cfg_dict)
+    changed = {key[1:] for key in new if new[key] != old.get(key, "absent") and not key.startswith(ANCHORS)}
+    if entry.name == "full-view":
+        assert changed == {"data.train.transform"} and ours.data.train.transform[0].student_crop == (1.0, 1.0)
     else:
-        assert full == tiny and len(full) == 1 and next(iter(full)).startswith(".model.")
+        assert changed == {option.split("=")[0] for option in entry.options}
+    assert not old.keys() - new.keys()
+    if "tiny" in base:
+        assert hasattr(build_model(ours.model), "student")
 
 
-@pytest.mark.parametrize("stem", NAMES)
-def test_the_tiny_twin_builds(stem):
-    cfg = load_run_config(f"{stem}-tiny")
-    model = build_model(cfg.model)
-    assert hasattr(model, "student")
-    reference = count(load_run_config("pretrain-rooms-tiny"))
-    assert abs(count(cfg) / reference - 1) < 0.1, "as many parameters as the hybrid, to a tenth"
-    assert torch.isfinite(torch.cat([p.flatten() for p in model.parameters()])).all()
+@pytest.mark.parametrize("entry, base", [case for case in CASES if "bases" in case[0]], ids=name_of)
+def test_layer_types_alone_have_as_many_parameters_as_the_hybrid(entry, base):
+    cfg = load_run_config(base, entry.options)
+    gone = "attn" if entry.name == "conv-only" else "conv"
+    assert not any(depth for side in ("enc", "dec") for depth in cfg.model.backbone[f"{side}_{gone}_depths"])
+    assert abs(count(cfg) / count(load_run_config(base)) - 1) < 0.1
+
+
+def test_the_papers_table_is_whole():
+    paper = {tuple(entry.paper) for entry in ABLATIONS if entry.paper}
+    assert paper == {("10a", 50.7), ("10b", 60.5), ("10c", 62.4), ("10d", 61.8), ("10d", 52.3)}
+    names = [(entry.name, base) for entry in ABLATIONS for base in entry.get("bases", ["any"])]
+    assert len(names) == len(set(names))

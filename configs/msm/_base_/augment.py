@@ -14,10 +14,9 @@ augment = [
     dict(type="RandomFlip", p=0.5),
     dict(type="RandomJitter", sigma=0.005, clip=0.02),
 ]
-jitter = [
+color_augment = [
     dict(type="RandomColorJitter", brightness=0.4, contrast=0.4, saturation=0.2, hue=0.02, p=0.8),
     dict(type="ChromaticTranslation", p=0.95, ratio=0.05),
     dict(type="ChromaticJitter", p=0.95, std=0.05),
+    dict(type="MSMDropInputs", drop_color=0.0, drop_normal=0.0),
 ]
-color_augment = [*jitter, dict(type="MSMDropInputs", drop_color=0.0, drop_normal=0.0)]
-color_augment_drop = [*jitter, dict(type="MSMDropInputs", drop_color=0.2, drop_normal=0.2)]

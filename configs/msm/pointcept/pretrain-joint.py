@@ -1,9 +1,9 @@
 """Joint pre-training at 2 cm on the six indoor data sets of Pointcept's Sonata recipe, through its ConcatDataset.
 
-Command:  sh scripts/train.sh -d msm -c pointcept/pretrain-joint -n joint -g 8
+Command:  sh scripts/train.sh -d msm -c pointcept/pretrain-joint -n joint -g 4
 Data:     data/{scannet,scannetpp,s3dis,arkitscenes,hm3d,structured3d} as Pointcept preprocesses them, all with normals;
           remove a data set from the list to do without it. Labels are not read.
-Hardware: meant for 8 GPUs at 1 or 2 scenes each; not run on a GPU by us yet.
+Hardware: meant for 4 GPUs at 3 scenes each (Pointcept wants a number that divides 12); not run on a GPU by us yet.
 Expected: not known: the paper trains on ScanNet alone.
 """
 

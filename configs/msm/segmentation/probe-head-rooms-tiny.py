@@ -1,12 +1,12 @@
 """Linear probing in the host's training loop on procedural rooms: frozen features, one linear layer, Table 15's rates.
 
-Command:  sh tools/train.sh -c configs/msm/probe-head-rooms-tiny.py -- model.weight=FILE
+Command:  sh tools/train.sh -c configs/msm/segmentation/probe-head-rooms-tiny.py -- model.weight=FILE
 Needs:    the run of pretrain-rooms-tiny.py, or another exported network as FILE.
 Hardware: two CPU cores, about two minutes.
 Expected: near the linear probe of probe-rooms-tiny.py on the same weights.
 """
 
-_base_ = ["_base_/segmentation.py", "_base_/hunet_small.py", "_base_/data_rooms_tiny.py"]
+_base_ = ["../_base_/segmentation.py", "../_base_/hunet_small.py", "../_base_/data_rooms_tiny.py"]
 
 grid_size = 0.08
 epoch = 24

@@ -1,12 +1,12 @@
 """Linear probing of the main network on ScanNet in the host's training loop, by the recipe of Table 15.
 
-Command:  sh tools/train.sh -c configs/msm/probe-head-scannet.py -g 4 -- model.weight=FILE
+Command:  sh tools/train.sh -c configs/msm/segmentation/probe-head-scannet.py -g 4 -- model.weight=FILE
 Needs:    the run of pretrain-scannet.py, or another exported network of its size as FILE; data/scannet.
 Hardware: meant for 4 GPUs at 2 crops of 120,000 voxels each; not run on a GPU by us yet.
 Expected: 68.7 mIoU on val, the paper's number; ours is not known yet.
 """
 
-_base_ = ["_base_/segmentation.py", "_base_/hunet_2cm.py", "_base_/data_scannet.py"]
+_base_ = ["../_base_/segmentation.py", "../_base_/hunet_2cm.py", "../_base_/data_scannet.py"]
 
 epoch = 200
 eval_epoch = 20

@@ -1,13 +1,13 @@
 """Judging features on procedural rooms at full size: 64 labelled rooms to fit on, 32 held-out rooms.
 
-Command:  sh tools/test.sh -c configs/msm/probe-rooms.py -w exp/msm/pretrain-rooms
+Command:  sh tools/test.sh -c configs/msm/probes/probe-rooms.py -w exp/msm/pretrain-rooms
           (-- test.supervised=exp/msm/supervised-rooms/backbone.safetensors adds the supervised network's row)
 Data:     made on first use under data/rooms-512.
 Hardware: meant for one GPU; on two CPU cores some ten minutes a row. Not run on a GPU by us yet.
 Expected: not known yet.
 """
 
-_base_ = ["_base_/runtime.py", "_base_/hunet_medium.py"]  # the network: of test.networks=[] alone
+_base_ = ["../_base_/runtime.py", "../_base_/hunet_medium.py"]  # the network: of test.networks=[] alone
 
 data_root = "data/rooms-512"
 grid_size = 0.04

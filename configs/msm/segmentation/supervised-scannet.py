@@ -1,12 +1,12 @@
 """Supervised training of the main network on ScanNet (Table 7, from scratch), by the recipe of Table 19.
 
-Command:  sh tools/train.sh -c configs/msm/supervised-scannet.py -g 8
+Command:  sh tools/train.sh -c configs/msm/segmentation/supervised-scannet.py -g 8
 Data:     data/scannet in Pointcept's format (train/<scene>/{coord,color,normal,segment20,segment200,instance}.npy).
 Hardware: meant for 8 GPUs at 6 crops of 120,000 voxels each; not run on a GPU by us yet.
 Expected: 77.0 mIoU on val, the paper's number (whose recipe from scratch is not stated); ours is not known yet.
 """
 
-_base_ = ["_base_/segmentation.py", "_base_/hunet_2cm.py", "_base_/data_scannet.py"]
+_base_ = ["../_base_/segmentation.py", "../_base_/hunet_2cm.py", "../_base_/data_scannet.py"]
 
 epoch = 200
 eval_epoch = 100
