@@ -13,7 +13,7 @@ from pointcept_msm.datasets.features import count_channels
 from pointcept_msm.embedded.defaults import default_setup, find_config, load_run_config, prepare_run
 from pointcept_msm.host import DATASETS, HOOKS, TESTERS, TRAINERS, TRANSFORMS, build_dataset, build_model
 from pointcept_msm.host.runner import run_training
-from tests.configs.documented_commands import CONFIGS
+from tests.configs.documented_commands import CONFIG_FOLDER, CONFIGS, read_text
 
 PRETRAIN = [path for path in CONFIGS if path.stem.startswith("pretrain-")]
 OF_POINTCEPT = {"insseg-scannet", "sonata-with-probe", "sonata-with-probe-tiny", "spunet-with-probe"}
@@ -63,9 +63,8 @@ def test_it_loads_in_silence_and_its_values_agree(path, caplog):
 
 
 def test_a_name_that_nothing_reads_is_heard(tmp_path, caplog):
-    (tmp_path / "c.py").write_text(
-        f"_base_ = [{str(CONFIGS[0].parent / 'pretrain-rooms-tiny.py')!r}]\nbatch_sise = 4\n"
-    )
+    base = str(CONFIG_FOLDER / "pretrain-rooms-tiny.py")
+    (tmp_path / "c.py").write_text(f"_base_ = [{base!r}]\nbatch_sise = 4\n")
     load_run_config(str(tmp_path / "c.py"))
     assert "batch_sise" in caplog.text
 
