@@ -1,4 +1,4 @@
-"""Gates on the shape of the code: length of functions, files and configs, and a docstring on every module."""
+"""Gates on the shape of the house: totals, layers, and what every file owes its reader."""
 
 import ast
 import statistics
@@ -6,54 +6,80 @@ from pathlib import Path
 
 import pytest
 
+from tests.import_graph import find_circles, find_upward, read_imports, read_modules
+
 ROOT = Path(__file__).resolve().parents[1]
-SOURCES = sorted(p for folder in ("pointcept_msm", "tools") for p in (ROOT / folder).rglob("*.py"))
+MODULES = read_modules(ROOT)
+IMPORTS = read_imports(MODULES)
 CONFIGS = sorted((ROOT / "configs").rglob("*.py"))
+SOURCES = [*MODULES.values(), *sorted((ROOT / "tools").rglob("*.py")), *CONFIGS]
+LAYERS = [  # the lowest first; the package's root (load, link, the command) may import all of them
+    {"runtime"},
+    {"files"},
+    {"rooms"},
+    {"embedded"},
+    {"host"},
+    {"datasets", "models"},
+    {"features"},
+    {"probing", "conversion", "pictures"},
+    {"engines"},
+]
+ROOT_MODULES = {"__init__", "__main__", "link"}
 
 
-def function_lengths(source: str) -> dict[str, int]:
-    """Lines of every function in a module's text, docstring included, by "name:line"."""
-    kinds = (ast.FunctionDef, ast.AsyncFunctionDef)
-    nodes = [node for node in ast.walk(ast.parse(source)) if isinstance(node, kinds)]
-    return {f"{node.name}:{node.lineno}": node.end_lineno - node.lineno + 1 for node in nodes}
+def count_lines(path):
+    return len(path.read_text(encoding="utf-8").splitlines())
 
 
-def find_faults(path: Path, max_lines: int) -> list[str]:
-    """Everything one file does against the rules, as sentences."""
-    source = path.read_text(encoding="utf-8")
-    faults = [f"{name} has {n} lines, 80 are allowed" for name, n in function_lengths(source).items() if n > 80]
-    if len(source.splitlines()) > max_lines:
-        faults.append(f"{len(source.splitlines())} lines, {max_lines} are allowed")
-    if not ast.get_docstring(ast.parse(source)):
-        faults.append("no module docstring")
-    if path.name in ("utils.py", "util.py", "helpers.py"):
-        faults.append(f"named {path.name}: name the concept instead")
-    return faults
+@pytest.mark.xfail(reason="the house is being reduced", strict=False)
+def test_totals():
+    lines = [count_lines(path) for path in MODULES.values()]
+    assert sum(lines) <= 10_500
+    assert len(lines) <= 110
+    assert statistics.median(lines) > 60
+    assert len([path for path in CONFIGS if "_base_" not in path.parts]) <= 45
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=lambda p: str(p.relative_to(ROOT)))
-def test_source_file(path):
-    assert find_faults(path, max_lines=400) == []
+@pytest.mark.xfail(reason="circles are being opened", strict=False)
+def test_imports_make_no_circle():
+    assert find_circles(IMPORTS) == []
 
 
-@pytest.mark.parametrize("path", CONFIGS, ids=lambda p: str(p.relative_to(ROOT)))
-def test_config_file(path):
-    assert find_faults(path, max_lines=80) == []
+@pytest.mark.xfail(reason="modules are on the move", strict=False)
+def test_imports_go_down():
+    folders = {name.split(".")[1] for name, path in MODULES.items() if path.parent != ROOT / "pointcept_msm"}
+    assert folders == set().union(*LAYERS), "a folder without a place among the layers"
+    assert {path.stem for path in (ROOT / "pointcept_msm").glob("*.py")} <= ROOT_MODULES
+    assert find_upward(IMPORTS, LAYERS) == []
 
 
-def test_functions_are_short():
-    lengths = sorted(n for path in SOURCES for n in function_lengths(path.read_text(encoding="utf-8")).values())
-    p90 = lengths[int(0.9 * len(lengths))]
-    assert statistics.median(lengths) <= 12, f"median of {len(lengths)} functions: {statistics.median(lengths)} lines"
-    assert p90 <= 40, f"90th percentile of {len(lengths)} functions: {p90} lines"
+@pytest.mark.xfail(reason="modules are on the move", strict=False)
+def test_only_the_host_imports_what_stands_in_for_it():
+    stand_ins = {name for name in MODULES if f"{name}.".startswith("pointcept_msm.embedded.")}
+    others = [name for name in MODULES if not name.startswith(("pointcept_msm.embedded", "pointcept_msm.host"))]
+    assert [name for name in others if IMPORTS[name] & stand_ins] == []
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_file_says_what_it_is(path):
+    assert ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
+    assert path.name not in ("utils.py", "util.py", "helpers.py", "misc.py"), "name the concept instead"
+    assert path not in CONFIGS or count_lines(path) <= 80
 
 
 def test_the_gates_find_faults(tmp_path):
-    path = tmp_path / "utils.py"
-    path.write_text("class A:\n    async def long(self):\n" + "        x = 1\n" * 80)
-    assert find_faults(path, max_lines=81) == [
-        "long:2 has 81 lines, 80 are allowed",
-        "82 lines, 81 are allowed",
-        "no module docstring",
-        "named utils.py: name the concept instead",
-    ]
+    texts = {
+        "files/__init__.py": "",
+        "files/a.py": "from pointcept_msm.models import net",
+        "models/__init__.py": "from .net import Net",
+        "models/net.py": "def build():\n    from pointcept_msm.files import a\n    import pointcept_msm.models",
+    }
+    for name, text in texts.items():
+        path = tmp_path / "pointcept_msm" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    imports = read_imports(read_modules(tmp_path))
+    names = ["pointcept_msm.files.a", "pointcept_msm.models", "pointcept_msm.models.net"]
+    assert imports[names[0]] == {names[2]} and imports[names[2]] == {names[0], names[1]}
+    assert find_circles(imports) == [names]
+    assert find_upward(imports, LAYERS) == [f"{names[0]} imports {names[2]}"]
