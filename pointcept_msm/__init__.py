@@ -4,6 +4,7 @@ Importing the package chooses the host (see `pointcept_msm.host`) and registers 
 too. `pointcept_msm.load()` returns a feature extractor with the shipped weights, `load(name_or_path)` with others.
 """
 
+import sys
 from importlib import import_module
 
 __version__ = "0.1.0"
@@ -24,4 +25,6 @@ def load(*args, **kwargs):
     return load_extractor(*args, **kwargs)
 
 
-_register()
+# `python -m pointcept_msm.link` may come before torch is installed, so it registers nothing.
+if not (sys.argv[:1] == ["-m"] and f"{__name__}.link" in sys.orig_argv):
+    _register()
