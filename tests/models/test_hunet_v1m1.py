@@ -22,13 +22,12 @@ def relative_error(value, reference):
     return error
 
 
-@pytest.fixture(scope="module")
-def golden():
+def load_golden():
     return {key: torch.from_numpy(array) for key, array in np.load(GOLDEN / "released_small.npz").items()}
 
 
-@pytest.fixture(scope="module")
-def golden_levels(golden):
+def run_golden(golden, device="cpu"):
+    """Levels of the released network in small, on the golden input, back on the CPU."""
     network = MSMHUNet(
         6, (16, 16, 32, 32, 48), (1, 2, 1, 2, 1), (0, 0, 1, 2, 3), (2, 2, 4, 4, 6),
         (16, 24, 32, 40, 48), (1, 1, 2, 1, 1), (0, 0, 1, 1, 3), (2, 3, 4, 5, 6), window_size=64,
@@ -39,7 +38,25 @@ def golden_levels(golden):
         {k: torch.from_numpy(np.asarray(golden_weight(k, v.shape, seed))) for k, v in state.items()}
     )
     with torch.no_grad():
-        return network({key: golden[key] for key in ("grid_coord", "feat", "offset")})
+        levels = network.to(device)({key: golden[key].to(device) for key in ("grid_coord", "feat", "offset")})
+    return [level._replace(coord=level.coord.cpu(), feat=level.feat.float().cpu()) for level in levels]
+
+
+def golden_error(level, golden, i):
+    """Relative error of level i."""
+    row = {tuple(coord): n for n, coord in enumerate(level.coord.tolist())}
+    rows = [row[tuple(coord)] for coord in golden[f"level{i}_index"].tolist()]
+    return relative_error(level.feat[rows], golden[f"level{i}_feat"])
+
+
+@pytest.fixture(scope="module")
+def golden():
+    return load_golden()
+
+
+@pytest.fixture(scope="module")
+def golden_levels(golden):
+    return run_golden(golden)
 
 
 def test_state_dict_is_the_released_one():
@@ -52,9 +69,16 @@ def test_state_dict_is_the_released_one():
 def test_levels_equal_the_released_network(golden, golden_levels, level):
     ours = golden_levels[level]
     assert len(ours.feat) == int(golden[f"level{level}_count"]) and ours.stride == 2**level
-    row = {tuple(coord): i for i, coord in enumerate(ours.coord.tolist())}
-    rows = [row[tuple(coord)] for coord in golden[f"level{level}_index"].tolist()]
-    assert relative_error(ours.feat[rows], golden[f"level{level}_feat"]) < 1e-3
+    assert golden_error(ours, golden, level) < 1e-3
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("dtype, most", [(None, 1e-4), (torch.float16, 1e-2), (torch.bfloat16, 5e-2)])
+def test_levels_on_a_gpu(golden, dtype, most):
+    with torch.autocast("cuda", dtype, enabled=dtype is not None):
+        levels = run_golden(golden, "cuda")
+    assert all(golden_error(level, golden, i) < most for i, level in enumerate(levels))
 
 
 def test_released_sampling_equals_the_released_one(golden, golden_levels):
