@@ -1,9 +1,11 @@
 """MSMScenesDataset: any folder of scenes, in any format that `scene_io` reads, in either host.
 
 The scenes of a split are, whichever exists first: those in `<root>/<split>/`; those listed in `<root>/<split>.txt` (one
-path a line) or `.json` (a list), relative to the root; or, when no split is laid out, those in `<root>` itself.
+path a line) or `.json` (a list), relative to the root; or, when no split is laid out, those in `<root>` itself. Where
+`val` is not laid out, it may be a share of the train scenes, drawn by their names (`hold_out`).
 """
 
+import hashlib
 import json
 import logging
 from collections import Counter
@@ -14,6 +16,7 @@ import numpy as np
 from pointcept_msm.files.scene_files import count_points, is_scene
 from pointcept_msm.files.scene_io import load_scene
 from pointcept_msm.host import DATASETS, DefaultDataset, register
+from pointcept_msm.runtime.errors import UserError
 
 LOGGER = logging.getLogger("msm")
 NEXT_STEP = "put scenes at <root>/<split>/<scene>/coord.npy (or .npz, .ply, .pth), or list them in <root>/<split>.txt"
@@ -33,6 +36,27 @@ def list_scenes(root, split: str) -> list[Path]:
     if split_folders:
         raise FileNotFoundError(f"{root} has no split {split!r}, only {', '.join(split_folders)}; choose one of them")
     return _found(root, _scenes_in(root))
+
+
+def has_split(root, split: str) -> bool:
+    """Whether a folder or a list of that split is laid out."""
+    return any((Path(root) / f"{split}{kind}").exists() for kind in ("", ".txt", ".json"))
+
+
+def hold_out(scenes: list[Path], share: float, split: str) -> list[Path]:
+    """Those of `scenes` that are in `split`: val has `share` of them, at least one, train the rest.
+
+    Drawn by the hash of their names: the same on every machine. UserError: another split, a share outside 0 to 1,
+    nothing left to train on.
+    """
+    count = max(round(share * len(scenes)), 1)
+    if split not in ("train", "val") or not 0 < share < 1 or count >= len(scenes):
+        raise UserError(
+            f"cannot hold out a share of {share} of {len(scenes)} scenes for split {split!r}: splits are train and val, a "
+            "share is between 0 and 1, and each split needs a scene (one scan alone: probe-one-scan.py)"
+        )
+    drawn = sorted(scenes, key=lambda path: hashlib.sha256(path.name.encode()).digest())[:count]
+    return [path for path in scenes if (path in drawn) == (split == "val")]
 
 
 def _scenes_in(folder: Path) -> list[Path]:
@@ -74,6 +98,8 @@ class MSMScenesDataset(DefaultDataset):
 
     A sample has the fields that the files have: missing colours and normals are not made up, missing labels are -1.
     Scenes with fewer than `min_points` points are left out. `cache` keeps loaded scenes in memory, in each worker.
+    held_out: share of the train scenes that is `val` where no val is laid out. ignore_label: in the files' `segment`
+    it means unknown, and becomes -1. num_classes: UserError for a scene with a label that is not below it.
     """
 
     def __init__(
@@ -87,8 +113,12 @@ class MSMScenesDataset(DefaultDataset):
         ignore_index=-1,
         cache=False,
         min_points=1,
+        held_out=None,
+        ignore_label=-1,
+        num_classes=None,
     ):
-        self.min_points = min_points
+        self.min_points, self.held_out = min_points, held_out
+        self.ignore_label, self.num_classes = ignore_label, num_classes
         self.memory = {} if cache else None
         super().__init__(
             split=split,
@@ -105,7 +135,7 @@ class MSMScenesDataset(DefaultDataset):
         pairs = [
             (path, split)
             for split in ([self.split] if isinstance(self.split, str) else self.split)
-            for path in list_scenes(self.data_root, split)
+            for path in self._scenes_of(split)
             if self.min_points <= 1 or count_points(path) >= self.min_points
         ]
         if not pairs:
@@ -114,6 +144,11 @@ class MSMScenesDataset(DefaultDataset):
             )
         self.names, self.splits = scene_names([path for path, _ in pairs]), [split for _, split in pairs]
         return [str(path) for path, _ in pairs]
+
+    def _scenes_of(self, split):
+        if self.held_out is None or has_split(self.data_root, "val"):
+            return list_scenes(self.data_root, split)
+        return hold_out(list_scenes(self.data_root, "train"), self.held_out, split)
 
     def get_data_name(self, idx) -> str:
         return self.names[idx % len(self.data_list)]
@@ -135,6 +170,13 @@ class MSMScenesDataset(DefaultDataset):
         scene = load_scene(self.data_list[position])
         for key in ("segment", "instance"):
             scene.setdefault(key, np.full(len(scene["coord"]), -1, dtype=np.int32))
+        scene["segment"] = np.where(scene["segment"] == self.ignore_label, -1, scene["segment"])
+        if self.num_classes is not None and scene["segment"].max() >= self.num_classes:
+            raise UserError(
+                f"{self.data_list[position]}: segment has the label {scene['segment'].max()}, num_classes is "
+                f"{self.num_classes}: labels are 0 to num_classes - 1 and -1 for unknown; raise num_classes, or name "
+                "the label that means unknown with ignore_label"
+            )
         scene.update(name=self.names[position], split=self.splits[position])
         return scene
 

@@ -9,6 +9,7 @@ from pointcept_msm.datasets.scenes import MSMScenesDataset, list_scenes
 from pointcept_msm.files.scene_files import count_points
 from pointcept_msm.files.scene_io import save_scene
 from pointcept_msm.host import Config, build_dataset
+from pointcept_msm.runtime.errors import UserError
 
 
 def scene(points=20, value=0.0):
@@ -132,6 +133,30 @@ def test_test_mode(root):
     item = dataset[1]
     covered = np.concatenate([fragment["index"] for fragment in item["fragment_list"]])
     assert item["name"] == "b" and set(covered) == set(range(20)) and len(item["segment"]) == 20
+
+
+@pytest.mark.parametrize("folder", ["", "train"])
+def test_a_share_of_the_scenes_is_held_out(tmp_path, folder):
+    """Train and val share no scene, whether the scenes lie in the root or in train/."""
+    for i in range(10):
+        save_scene(tmp_path / folder / f"room{i}", scene())
+    train, val = (set(build(tmp_path, split=split, held_out=0.2).names) for split in ("train", "val"))
+    assert len(train) == 8 and len(val) == 2 and not train & val
+    assert val == set(build(tmp_path, split="val", held_out=0.2).names)
+    for wrong in (dict(held_out=1.0), dict(held_out=0.2, split="test")):
+        with pytest.raises(UserError, match=r"cannot hold out a share of .* of 10 scenes"):
+            build(tmp_path, **wrong)
+
+
+def test_a_split_that_is_laid_out_is_taken(root):
+    assert build(root, split="val", held_out=0.5).names == ["a"] and len(build(root, held_out=0.5).names) == 5
+
+
+def test_labels_that_mean_unknown_and_labels_that_are_none(root):
+    assert set(build(root, ignore_label=0)[0]["segment"]) == {-1, 1, 2}
+    assert set(build(root, num_classes=3)[0]["segment"]) == {0, 1, 2}
+    with pytest.raises(UserError, match=r"train/a: segment has the label 2, num_classes is 2"):
+        build(root, num_classes=2)[0]
 
 
 def test_registered_under_its_name(root):
