@@ -144,7 +144,7 @@ def test_a_share_of_the_scenes_is_held_out(tmp_path, folder):
     assert len(train) == 8 and len(val) == 2 and not train & val
     assert val == set(build(tmp_path, split="val", held_out=0.2).names)
     for wrong in (dict(held_out=1.0), dict(held_out=0.2, split="test")):
-        with pytest.raises(UserError, match=r"cannot hold out a share of .* of 10 scenes"):
+        with pytest.raises(UserError, match=r"cannot hold out .* of 10 scenes"):
             build(tmp_path, **wrong)
 
 
