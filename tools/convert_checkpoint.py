@@ -40,7 +40,12 @@ def build_parser():
     parser.add_argument("--network", help="student (default) or teacher; backbone of a spunet")
     parser.add_argument("--network-config", metavar="FILE", help=".json, or .py (it is run), of the network")
     parser.add_argument("--ignore", action="append", default=[], metavar="PATTERN", help="names to accept: 'head.*'")
-    parser.add_argument("--grid-size", type=float, metavar="METRES", help="voxel size, if not the source's own")
+    parser.add_argument(
+        "--grid-size",
+        type=float,
+        metavar="METRES",
+        help="voxel size of its training, where neither it nor its run says",
+    )
     parser.add_argument("--feat-keys", nargs="+", metavar="KEY", help="inputs in order: color normal coord")
     parser.add_argument(
         "--color-range",

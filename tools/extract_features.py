@@ -16,13 +16,14 @@ def main(argv):
     args = build_parser().parse_args(argv)
     from pointcept_msm.features.batch import (
         Failure,
+        describe_extractor,
         extract_files,
         load_extractor,
         name_scenes,
-        peak_memory,
         report_failures,
+        save_features,
     )
-    from pointcept_msm.features.feature_files import describe_extractor, save_features
+    from pointcept_msm.runtime.environment import peak_memory
 
     named, failures, seconds = name_scenes(args.scenes), [], 0.0
     extractor = load_extractor(args)

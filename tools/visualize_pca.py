@@ -57,21 +57,19 @@ def keep_on_disk(done, folder):
 
 
 def fit_and_save(scenes, extractor, path):
-    from pointcept_msm.features.extractor import hash_state
     from pointcept_msm.pictures.pca import fit_bases, save_bases
 
     bases = fit_bases([done.features for done in scenes], extractor.levels)
-    save_bases(path, bases, {"weights_sha256": hash_state(extractor.network.state_dict())})
+    save_bases(path, bases, {"weights_sha256": extractor.digest})
     return bases
 
 
 def read_bases(path, extractor):
     """The bases of a file; ValueError when they were fitted to other weights."""
-    from pointcept_msm.features.extractor import hash_state
     from pointcept_msm.pictures.pca import load_bases
 
     bases, meta = load_bases(path)
-    if meta.get("weights_sha256") != hash_state(extractor.network.state_dict()):
+    if meta.get("weights_sha256") != extractor.digest:
         raise ValueError(
             f"{path} was fitted with other weights, its colours would mean nothing here: leave out --basis"
         )

@@ -77,8 +77,8 @@ def choose_config(source: str, checkpoint, content, state, config_file=None) -> 
     if source == "released":
         return released_config(), {}
     if source == "spunet":
-        config = infer_spunet_config(state, checkpoint)
-        return config, {"feat_keys": ["color", "normal"]} if config["in_channels"] == 6 else {}
+        config, (_, run) = infer_spunet_config(state, checkpoint), find_run_network(content, checkpoint)
+        return config, ({"feat_keys": ["color", "normal"]} if config["in_channels"] == 6 else {}) | run
     config, run = find_run_network(content, checkpoint)
     if not config:
         raise UserError(

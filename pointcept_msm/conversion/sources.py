@@ -57,7 +57,7 @@ SOURCES = {
         {"backbone": "backbone."},
         ("backbone.final.*", "final.*", "seg_head.*", "bias_head.*", "mask_token", "color_head.*", "normal_head.*"),
         # Pointcept's NormalizeColor gives 0 to 1; releases before it gave -1 to 1.
-        {"grid_size": 0.02, "color_range": [0.0, 1.0], "licence": "that of the weights' author and data"},
+        {"color_range": [0.0, 1.0], "licence": "that of the weights' author and data"},
         bare="conv_input.",
     ),
 }

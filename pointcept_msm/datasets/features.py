@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from pointcept_msm.runtime.errors import UserError
+
 # key -> (columns, how it is scaled)
 FEATURES = {
     "color": (3, lambda scene: scene["color"] / np.float32(127.5) - 1),  # 0-255 -> [-1, 1] (released code)
@@ -11,22 +13,22 @@ FEATURES = {
 
 
 def count_channels(feat_keys) -> int:
-    """Width of the features named by feat_keys. Raises ValueError for an unknown key."""
+    """Width of the features named by feat_keys. Raises UserError for an unknown key."""
     unknown = [key for key in feat_keys if key not in FEATURES]
     if unknown or not feat_keys:
-        raise ValueError(f"feat_keys {tuple(feat_keys)}: unknown {unknown}; choose from {', '.join(FEATURES)}.")
+        raise UserError(f"feat_keys {tuple(feat_keys)}: unknown {unknown}; choose from {', '.join(FEATURES)}.")
     return sum(FEATURES[key][0] for key in feat_keys)
 
 
 def build_feat(scene: dict, feat_keys) -> np.ndarray:
     """Columns (N, C) float32 of scene (coord in metres, color 0-255, normal), in the order of feat_keys.
 
-    Raises ValueError naming what the scene lacks: nothing is invented in its place.
+    Raises UserError naming what the scene lacks: nothing is invented in its place.
     """
     count_channels(feat_keys)
     missing = [key for key in feat_keys if key not in scene]
     if missing:
-        raise ValueError(
+        raise UserError(
             f"Scene {scene.get('name', '')!r} has no {' and no '.join(missing)}, which the network takes as input; "
             "add it to the scene, or train with other `feat_keys`."
         )

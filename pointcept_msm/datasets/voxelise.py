@@ -4,6 +4,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from pointcept_msm.runtime.errors import UserError
+
 
 class Voxels(NamedTuple):
     """grid_coord (V, 3) int64 from 0; point (V,) the point that stands for each voxel; voxel (N,) of each point;
@@ -16,13 +18,13 @@ class Voxels(NamedTuple):
 
 
 def check_extent(coord: np.ndarray, grid_size: float) -> None:
-    """ValueError when the cells of coord (N, 3) metres cannot be numbered in 64 bits without wrapping around."""
+    """UserError when the cells of coord (N, 3) metres cannot be numbered in 64 bits without wrapping around."""
     cells = 1.0
     for axis in coord.T:
         cells *= (float(axis.max()) - float(axis.min())) / grid_size + 2
     if not cells < 2**62:
         size = max(float(axis.max()) - float(axis.min()) for axis in coord.T)
-        raise ValueError(
+        raise UserError(
             f"the scene spans {size:.3g} m, too far to number its voxels of {grid_size} m; remove far points, or cut it"
         )
 

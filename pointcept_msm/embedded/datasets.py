@@ -91,7 +91,8 @@ class DefaultDataset(Dataset):
     def get_data(self, idx) -> dict:
         """The scene's arrays; segment and instance are -1 everywhere when the scene has none."""
         # Imported here because pointcept_msm.datasets registers its classes in the host, which this module is part of.
-        from pointcept_msm.files.scene_io import check_scene, load_array
+        from pointcept_msm.files.scene_files import load_array
+        from pointcept_msm.files.scene_io import check_scene
 
         path = Path(self.data_list[idx % len(self.data_list)])
         files = sorted(file for file in path.glob("*.npy") if file.stem in self.VALID_ASSETS)

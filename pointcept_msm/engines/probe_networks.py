@@ -8,21 +8,22 @@ import torch
 
 from pointcept_msm.conversion.sources import TRAINING_PREFIXES, find_run_network
 from pointcept_msm.engines.hooks.export import find_networks
-from pointcept_msm.files.pretrained import find_weights
 from pointcept_msm.files.torch_files import find_state_dict, read_torch_file
-from pointcept_msm.files.weights import load_checkpoint
+from pointcept_msm.files.weights import digest_file, find_weights, load_checkpoint
 from pointcept_msm.runtime.errors import UserError
 
 NETWORKS = tuple(TRAINING_PREFIXES)
 
 
 class ProbeNetwork(NamedTuple):
-    """One network to judge: its name (student, teacher, ...), weights, the config that builds it, and its meta."""
+    """One network to judge: its name (student, teacher, ...), weights, the config that builds it, its meta, and the
+    SHA-256 of the file that it came from."""
 
     name: str
     state_dict: Mapping[str, torch.Tensor]
     config: dict
     meta: dict
+    checkpoint: str = "in memory"
 
 
 def load_networks(
@@ -32,7 +33,7 @@ def load_networks(
 
     config and meta: of the backbone, for a .pth, which holds neither (default: those of the run's config.py beside it);
     entries of meta override a file's own.
-    FileNotFoundError or ValueError: nothing there, or nothing that is wanted.
+    UserError: nothing there, or nothing that is wanted.
     """
     path, meta = Path(weight), dict(meta or {})
     if path.suffix in (".pth", ".pt"):
@@ -40,14 +41,16 @@ def load_networks(
     files = [path / f"{name}.safetensors" for name in wanted] if path.is_dir() else [find_weights(weight)]
     files = [f for f in files if f.is_file()]
     if not files:
-        raise FileNotFoundError(
+        raise UserError(
             f"{path} holds none of {', '.join(f'{n}.safetensors' for n in wanted)}; give a file or a run's folder"
         )
     networks = []
     for file in files:
         state_dict, own_config, own_meta = load_checkpoint(file)
         own_meta = {**own_meta, **meta}
-        networks.append(ProbeNetwork(str(own_meta.get("network") or file.stem), state_dict, own_config, own_meta))
+        networks.append(
+            ProbeNetwork(str(own_meta.get("network") or file.stem), state_dict, own_config, own_meta, digest_file(file))
+        )
     return networks
 
 
@@ -61,13 +64,13 @@ def load_training_checkpoint(path: Path, wanted, config: dict | None, meta: dict
         raise UserError(
             f"{path} holds weights only; the config needs model.backbone, which says what network they belong to"
         )
-    state = find_state_dict(checkpoint, path)
+    state, digest = find_state_dict(checkpoint, path), digest_file(path)
     networks = []
     for name in wanted:
         prefix = TRAINING_PREFIXES[name]
         own = {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
         if own:
-            networks.append(ProbeNetwork(name, own, dict(config), dict(meta, network=name)))
+            networks.append(ProbeNetwork(name, own, dict(config), dict(meta, network=name), digest))
     if not networks:
         kinds = sorted({".".join(key.split(".")[:2]) for key in state})
         raise UserError(
@@ -84,5 +87,5 @@ def collect_networks(model: torch.nn.Module, wanted, config: dict, meta: dict) -
             state = {key: value.detach().cpu().clone() for key, value in network.state_dict().items()}
             networks.append(ProbeNetwork(name, state, dict(config), dict(meta, network=name)))
     if not networks:
-        raise ValueError(f"the model has no {' or '.join(wanted)} with a backbone; give weight=FILE instead")
+        raise UserError(f"the model has no {' or '.join(wanted)} with a backbone; give weight=FILE instead")
     return networks

@@ -10,7 +10,7 @@ import torch
 
 from pointcept_msm.engines.hooks.progress import unwrap
 from pointcept_msm.engines.probe_networks import NETWORKS, ProbeNetwork, collect_networks, load_networks
-from pointcept_msm.features.extractor import build_extractor, hash_state
+from pointcept_msm.features.extractor import build_extractor
 from pointcept_msm.host import TESTERS, build_dataset, open_test_log, register
 from pointcept_msm.host.run_files import restore_train_config
 from pointcept_msm.probing.baselines import WIDTH, RawInput
@@ -67,7 +67,7 @@ class ProbeOptions:
 
 
 class Candidate(NamedTuple):
-    """A row to be: build(seed) gives its feature source; checkpoint is the hash of its weights."""
+    """A row to be: build(seed) gives its feature source; checkpoint begins the SHA-256 of its weights' file."""
 
     method: str
     network: str
@@ -172,7 +172,7 @@ class MSMProbeTester:
         supervised = load_networks(self.options.supervised, ("backbone",)) if self.options.supervised else []
         for n in [*networks, *supervised]:
             method = str(n.meta.get("method") or "MSM")
-            yield Candidate(method, n.name, lambda seed, n=n: self.build_source(n), hash_state(n.state_dict)[:16])
+            yield Candidate(method, n.name, lambda seed, n=n: self.build_source(n), n.checkpoint[:16])
         if "random" in self.options.baselines:
             blank = networks[0]._replace(state_dict=None) if networks else self.build_blank()
             yield Candidate("random initialisation", "-", lambda seed: self.build_source(blank, seed))

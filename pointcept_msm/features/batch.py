@@ -1,5 +1,9 @@
-"""Features of many scenes for the scripts in tools/: one bad scene is reported and the others go on."""
+"""Features of many scenes for the scripts in tools/, and on disk: one bad scene is reported and the others go on.
 
+On disk: `<name>.npz` with the array `feat` (N, C), and `<name>.json` beside it that says what it is.
+"""
+
+import json
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -9,10 +13,14 @@ from typing import NamedTuple
 import numpy as np
 from tqdm import tqdm
 
-from pointcept_msm.datasets.scene_inputs import ESTIMATE, prepare_scene
-from pointcept_msm.files.pretrained import DEFAULT_WEIGHTS
-from pointcept_msm.files.scene_io import load_scene
-from pointcept_msm.runtime.command_line import EXPECTED_ERRORS, describe_error
+from pointcept_msm.datasets.scene_inputs import ESTIMATE
+from pointcept_msm.features.extractor import FeatureExtractor, load
+from pointcept_msm.files.atomic import replace_file
+from pointcept_msm.files.scene_io import read_scene
+from pointcept_msm.files.weights import DEFAULT_WEIGHTS
+from pointcept_msm.runtime.errors import UserError
+
+HALF_REACH = float(np.finfo(np.float16).max)
 
 
 class Extraction(NamedTuple):
@@ -54,29 +62,27 @@ def add_scene_arguments(parser) -> None:
     )
 
 
-def load_extractor(args):
+def load_extractor(args) -> FeatureExtractor:
     """The extractor that the arguments of `add_scene_arguments` name; the output folder exists afterwards."""
     import torch
-
-    import pointcept_msm
 
     device = args.device or ("cuda" if torch.cuda.is_available() else "cpu")
     fill = {} if args.fill_color is None else {"color": args.fill_color}
     fill |= {"normal": ESTIMATE} if args.estimate_normals else {}
-    extractor = pointcept_msm.load(args.weights, device=device, max_voxels=args.max_voxels, fill=fill)
+    extractor = load(args.weights, device=device, max_voxels=args.max_voxels, fill=fill)
     extractor.fill.setdefault("normal", ESTIMATE)
     Path(args.out).mkdir(parents=True, exist_ok=True)
     return extractor
 
 
 def name_scenes(paths: Sequence) -> dict[str, Path]:
-    """Scenes by the name of their outputs. ValueError when two would share one."""
+    """Scenes by the name of their outputs. UserError when two would share one."""
     named = {}
     for path in map(Path, paths):
         full = path.absolute()
         name = full.stem if path.is_file() else full.name
         if name in named:
-            raise ValueError(
+            raise UserError(
                 f"{named[name]} and {path} are both named {name!r} and would write the same files: call twice, with "
                 "two --out folders"
             )
@@ -89,30 +95,54 @@ def extract_files(extractor, named, failures: list[Failure], mode="exact") -> It
     for name, path in (bar := tqdm(named.items(), unit="scene", disable=None)):
         bar.set_postfix_str(name)
         try:
-            scene = load_scene(path) | {"name": name}
+            scene = read_scene(path)
             start = time.perf_counter()
-            scene, filled = prepare_scene(scene, extractor.feat_keys, extractor.fill)
+            scene = extractor.prepare(scene | {"name": name})
             features = extractor.extract(scene, mode)
             seconds = time.perf_counter() - start
-        except (*EXPECTED_ERRORS, MemoryError, RuntimeError) as error:  # torch's out of memory is a RuntimeError
-            failures.append(Failure(name, describe_error(error)))
+        except (UserError, OSError, MemoryError) as error:
+            failures.append(Failure(name, str(error) or "it does not fit into memory: cut it, or lower --max-voxels"))
             tqdm.write(f"{name}: left out, {failures[-1].reason}", file=sys.stderr)
             continue
-        for key, how in filled.items():
+        for key, how in scene.filled.items():
             tqdm.write(f"{name}: no {key} in the file, {how}", file=sys.stderr)
-        yield Extraction(name, scene, filled, features, seconds)
-
-
-def peak_memory() -> float:
-    """The most memory that this process has held, GiB (not on Windows)."""
-    import resource
-
-    used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # kilobytes, but bytes on macOS
-    return used / (1 << 30 if sys.platform == "darwin" else 1 << 20)
+        yield Extraction(name, scene.arrays, scene.filled, features, seconds)
 
 
 def report_failures(failures: Sequence[Failure], total: int) -> None:
-    """ValueError that lists the scenes without features, if there are any."""
+    """UserError that lists the scenes without features, if there are any."""
     if failures:
         listed = "; ".join(f"{name} ({reason})" for name, reason in failures)
-        raise ValueError(f"{len(failures)} of {total} scenes gave nothing: {listed}")
+        raise UserError(f"{len(failures)} of {total} scenes gave nothing: {listed}")
+
+
+def save_features(folder, name: str, features: np.ndarray, facts: dict, half: bool = False) -> Path:
+    """Write both files, each whole or not at all, the description last. UserError: beyond float16's range."""
+    folder = Path(folder)
+    if half:
+        reach = float(np.abs(features).max())
+        if reach > HALF_REACH:
+            raise UserError(f"{name}: features reach {reach:g}, more than float16 holds: leave out --half")
+        features = features.astype(np.float16)
+    facts = {"points": len(features), "channels": features.shape[1], "dtype": str(features.dtype), **facts}
+    text = json.dumps(facts, indent=1) + "\n"
+    with replace_file(folder / f"{name}.npz") as file:
+        np.savez(file, feat=features)
+    with replace_file(folder / f"{name}.json", "w") as file:
+        file.write(text)
+    return folder / f"{name}.npz"
+
+
+def describe_extractor(extractor: FeatureExtractor, weights) -> dict:
+    """What a set of features owes to its extractor, for the description: no folder names."""
+    levels = [
+        {"name": name, "voxel": round(edge, 6), "start": columns.start, "stop": columns.stop}
+        for name, edge, columns in extractor.levels
+    ]
+    return {
+        "weights": Path(weights).name,
+        "weights_sha256": extractor.digest,
+        "inputs": list(extractor.feat_keys),
+        "voxel_size": extractor.voxel_size,
+        "levels": levels,
+    }

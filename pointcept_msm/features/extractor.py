@@ -6,13 +6,12 @@ levels back to the points. A scene with too many voxels runs in overlapping tile
 channels.
 """
 
-import hashlib
-import json
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from functools import cached_property
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -21,26 +20,43 @@ from pointcept_msm.datasets.features import build_feat, count_channels
 from pointcept_msm.datasets.scene_inputs import check_fill, prepare_scene
 from pointcept_msm.datasets.voxelise import voxelise
 from pointcept_msm.features.tiles import build_tiles
-from pointcept_msm.files.pretrained import DEFAULT_WEIGHTS, find_weights
 from pointcept_msm.files.scene_io import check_scene
+from pointcept_msm.files.weights import (
+    DEFAULT_WEIGHTS,
+    digest_file,
+    digest_tensors,
+    find_weights,
+    load_checkpoint,
+    save_pretrained,
+)
 from pointcept_msm.models.building import build_from_file
 from pointcept_msm.models.feature_sampling import AXIS_SIZE, sample_levels
 from pointcept_msm.models.layers.voxel_levels import Level
+from pointcept_msm.runtime.errors import UserError
 
-VOXEL_SIZE = 0.02  # metres, the paper's main model; used when a checkpoint does not say
 LOGGER = logging.getLogger("msm")
+
+
+class PreparedScene(NamedTuple):
+    """A scene as the network sees it: checked once, and complete. filled: how each array that was absent was made."""
+
+    name: str
+    arrays: dict[str, np.ndarray]
+    filled: dict[str, str]
 
 
 class FeatureExtractor:
     """Frozen features of whole scenes. network: {grid_coord, feat, offset} -> [Level]; config: what built it.
 
-    meta may hold `grid_size` (metres), `feat_keys` (of color, normal, coord; exported files call them `features`),
-    `color_range`, what black and white were in training, if not -1 and 1, and `fill`, what stood for dropped inputs.
+    meta holds `grid_size` (metres, the training's) and may hold `feat_keys` (of color, normal, coord; exported files
+    call them `features`), `color_range`, what black and white were in training, if not -1 and 1, and `fill`, what
+    stood for dropped inputs.
     fill: the same from the caller, which comes first: for inputs that a scene lacks, in its own units,
     {"color": 127.5, "normal": (0, 0, 1)}; "estimate" for normals.
     What is filled is logged, the first time as a warning; without a fill such a scene is refused.
     max_voxels: above it a scene runs in tiles; margin: their overlap in metres (default 8 coarsest voxels). autocast:
-    a dtype for mixed precision, or None. The network's training mode is left as it was found.
+    a dtype for mixed precision, or None. The network's training mode is left as it was found. digest: SHA-256 of the
+    file that the weights came from, if they came from one.
     """
 
     def __init__(
@@ -54,39 +70,43 @@ class FeatureExtractor:
         margin: float | None = None,
         autocast: torch.dtype | None = None,
         fill: Mapping | None = None,
+        digest: str | None = None,
     ):
         self.config, self.meta = dict(config or {}), dict(meta or {})
-        self.voxel_size = _check_voxel_size(self.meta.get("grid_size") or VOXEL_SIZE)
+        self.voxel_size = _check_voxel_size(self.meta.get("grid_size"))
         self.feat_keys = tuple(self.meta.get("feat_keys") or self.meta.get("features") or ("color", "normal"))
         self.color_range = tuple(map(float, self.meta.get("color_range") or (-1, 1)))
         self.in_channels = check_input_width(self.feat_keys, self.config.get("in_channels"))
         self.device = torch.device(device) if device is not None else _device_of(network)
         self.network = network.to(self.device)
         self.max_voxels, self.margin, self.autocast = max_voxels, margin, autocast
-        self._told = set()
+        self.digest, self._told = digest, set()
         self.fill = check_fill({**(self.meta.get("fill") or {}), **(fill or {})})
 
     def extract(
         self,
-        scene: Mapping | Sequence[Mapping],
+        scene: Mapping | PreparedScene | Sequence[Mapping],
         mode: str = "exact",
         chunk: int | None = None,
-        rows: np.ndarray | None = None,
+        rows: np.ndarray | Sequence[np.ndarray] | None = None,
     ) -> np.ndarray | list[np.ndarray]:
         """Features (N, C) float32, row i for point i; a list of scenes gives a list of arrays.
 
         mode: see `sample_levels`. chunk: voxels a forward pass, instead of `max_voxels`. rows: only these points'
-        features. ValueError: a broken scene, or one without an input that the network takes.
+        features; for a list of scenes a list of rows. UserError: a broken scene, or one without an input that the
+        network takes.
         """
-        if not isinstance(scene, Mapping):
-            return [self.extract(s, mode, chunk) for s in scene]
-        scene = self._complete(scene)
-        coord = centre_coord(scene["coord"])
+        if not isinstance(scene, (Mapping, PreparedScene)):
+            rows = [None] * len(scene) if rows is None else rows
+            if len(rows) != len(scene):
+                raise UserError(f"{len(scene)} scenes and rows for {len(rows)}: give the rows of each, or None")
+            return [self.extract(s, mode, chunk, r) for s, r in zip(scene, rows)]
+        scene = scene if isinstance(scene, PreparedScene) else self.prepare(scene)
+        coord = centre_coord(scene.arrays["coord"])
         voxels = voxelise(coord, self.voxel_size, random=False)
         self._check_extent(voxels.grid_coord)
-        feat = build_feat(
-            {k: v[voxels.point] for k, v in (scene | dict(coord=coord)).items() if k in self.feat_keys}, self.feat_keys
-        )
+        arrays = scene.arrays | dict(coord=coord)
+        feat = build_feat({key: arrays[key][voxels.point] for key in self.feat_keys}, self.feat_keys)
         feat = scale_colors(feat, self.feat_keys, self.color_range)
         point_voxel = voxels.voxel if rows is None else voxels.voxel[rows]
         out = np.empty((len(point_voxel), self.channels), dtype=np.float32)
@@ -94,6 +114,18 @@ class FeatureExtractor:
         for part, core in build_tiles(voxels.grid_coord, chunk or self.max_voxels, margin):
             self._extract_part(voxels.grid_coord, feat, part, core, mode, point_voxel, out)
         return out
+
+    def prepare(self, scene: Mapping) -> PreparedScene:
+        """The scene, checked, with `fill` in place of inputs that it lacks; what is filled is logged.
+
+        UserError: a broken scene, or one that lacks an input for which nothing is stated.
+        """
+        name = str(scene.get("name", "the scene"))
+        full, filled = prepare_scene({**check_scene(scene, name), "name": name}, self.feat_keys, self.fill)
+        for key, how in filled.items():  # aloud the first time, then for who reads everything
+            LOGGER.log(logging.INFO if key in self._told else logging.WARNING, "%s has no %s: %s", name, key, how)
+            self._told.add(key)
+        return PreparedScene(name, full, filled)
 
     @property
     def levels(self) -> list[tuple[str, float, slice]]:
@@ -117,10 +149,8 @@ class FeatureExtractor:
     def save_pretrained(self, folder: str | Path, half: bool = False) -> Path:
         """Write what `load(folder)` reads: the network with its config and meta; half: in half precision.
 
-        Returns the file. `pretrained.publish_folder` puts such a folder on the Hugging Face hub.
+        Returns the file. `hf upload` puts such a folder on the Hugging Face hub.
         """
-        from pointcept_msm.files.weights import save_pretrained
-
         own = {"grid_size": self.voxel_size, "feat_keys": list(self.feat_keys), "fill": self.fill}
         return save_pretrained(folder, self.network.state_dict(), self.config, {**self.meta, **own}, half)
 
@@ -137,7 +167,7 @@ class FeatureExtractor:
             self.max_voxels,
             self.margin,
         )
-        return hash_state(self.network.state_dict(), settings)
+        return digest_tensors(self.network.state_dict(), settings)
 
     @cached_property
     def _layout(self):
@@ -150,22 +180,10 @@ class FeatureExtractor:
         coarsest = self._layout[-1][0]
         return 8 * coarsest if self.margin is None else int(np.ceil(self.margin / self.voxel_size))
 
-    def _complete(self, scene):
-        """The scene, checked, with `fill` in place of inputs that it lacks."""
-        name = str(scene.get("name", "the scene"))
-        if scene.get("coord") is None:
-            raise ValueError(f"{name} has no coord: give the points, (N, 3) in metres")
-        given = check_scene({key: value for key, value in scene.items() if value is not None}, name)
-        full, filled = prepare_scene({**given, "name": name}, self.feat_keys, self.fill)
-        for key, how in filled.items():  # aloud the first time, then for who reads everything
-            LOGGER.log(logging.INFO if key in self._told else logging.WARNING, "%s has no %s: %s", name, key, how)
-            self._told.add(key)
-        return check_scene(full, name) if filled else full
-
     def _check_extent(self, grid):
         size = int(grid.max()) + 1
         if size > AXIS_SIZE:
-            raise ValueError(
+            raise UserError(
                 f"the scene spans {size} voxels of {self.voxel_size} m along an axis; allowed {AXIS_SIZE}: remove far "
                 "points or cut the scene"
             )
@@ -232,24 +250,14 @@ def scale_colors(feat: np.ndarray, keys: Sequence[str], limits: tuple[float, flo
 
 
 def check_input_width(keys: Sequence[str], in_channels: int | None) -> int:
-    """Width of the inputs `keys`; ValueError when a key is unknown or the width is not the network's in_channels."""
+    """Width of the inputs `keys`; UserError when a key is unknown or the width is not the network's in_channels."""
     width = count_channels(keys)
     if in_channels is not None and width != in_channels:
-        raise ValueError(
+        raise UserError(
             f"feat_keys {list(keys)} give {width} channels, the network takes {in_channels}; "
             "give the feat_keys it was trained with"
         )
     return width
-
-
-def hash_state(state_dict: Mapping[str, torch.Tensor], settings: object = None) -> str:
-    """SHA-256 of named tensors and settings, as hex."""
-    digest = hashlib.sha256(json.dumps(settings, sort_keys=True, default=str).encode())
-    for name in sorted(state_dict):
-        value = state_dict[name].detach().cpu().contiguous()
-        digest.update(repr((name, tuple(value.shape), str(value.dtype))).encode())
-        digest.update(value.flatten().view(torch.uint8).numpy().data)
-    return digest.hexdigest()
 
 
 def load(
@@ -257,13 +265,10 @@ def load(
 ) -> FeatureExtractor:
     """Extractor of an exported network: shipped weights by name, a file or folder, or `hf:owner/repo`.
 
-    kwargs: of FeatureExtractor. Errors, one sentence each: those of `find_weights`, `load_checkpoint` and
-    `build_extractor`.
+    kwargs: of FeatureExtractor. UserError: no such weights, or a file that is damaged or not ours.
     """
-    from pointcept_msm.files.weights import load_checkpoint
-
     path = find_weights(name_or_path)
-    extractor = build_extractor(*load_checkpoint(path), device, source=str(path), **kwargs)
+    extractor = build_extractor(*load_checkpoint(path), device, source=str(path), digest=digest_file(path), **kwargs)
     LOGGER.info("features from %s; it takes %s", path, ", ".join(extractor.feat_keys))
     if extractor.fill:
         LOGGER.info("scenes without these are filled: %s", extractor.fill)
@@ -275,7 +280,7 @@ def build_extractor(
 ) -> FeatureExtractor:
     """Build the network of `config` with all levels out, load `state_dict` strictly (None: leave it as initialised).
 
-    source: what the errors call it. ValueError: the network cannot be built, or the tensors are not its own.
+    source: what the errors call it. UserError: the network cannot be built, or the tensors are not its own.
     """
     config = dict(config)
     if "output" in config:
@@ -286,7 +291,10 @@ def build_extractor(
 
 def _check_voxel_size(value) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < float("inf"):
-        raise ValueError(f"the checkpoint's grid_size is {value!r}; it must be a positive number of metres")
+        raise UserError(
+            f"the weights' grid_size is {value!r}; it must be the voxel size that they were trained with, in metres: "
+            "convert or export them again, with it"
+        )
     return float(value)
 
 

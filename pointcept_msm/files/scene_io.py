@@ -11,8 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from pointcept_msm.files.file_claims import check_memory
-from pointcept_msm.files.scene_files import ALIASES, load_array, read_scene_file, write_scene_file
+from pointcept_msm.files.scene_files import read_scene_file, write_scene_file
+from pointcept_msm.runtime.errors import UserError
 
 LOGGER = logging.getLogger("msm")
 FIELDS = ("coord", "color", "normal", "segment", "instance")
@@ -21,24 +21,26 @@ PRECISE_EXTENT = 10_000.0  # metres; beyond it float32 no longer resolves a mill
 LARGEST_COORD = 1e9  # metres; farther away nothing is a scene, and voxels could not be numbered
 LONGEST_NORMAL = 1000.0  # anything longer is no direction and counts as broken
 
-__all__ = ["FIELDS", "check_scene", "load_array", "load_scene", "save_scene"]
+
+def read_scene(path) -> dict:
+    """The scene at `path` (a folder or file) as it stands there, unchecked; its `name` is the stem, its `split` the
+    folder above. UserError: nothing there, or a file that cannot be read.
+    """
+    path = Path(path)
+    name = path.stem if path.is_file() else path.name
+    return read_scene_file(path) | {"name": name, "split": path.absolute().parent.name}
 
 
 def load_scene(path, require=("coord",)) -> dict:
-    """Read and check the scene at `path` (a folder or file); its `name` is the stem, its `split` the folder above.
-
-    Raises FileNotFoundError when there is nothing, ValueError in one sentence when the scene cannot be used.
-    """
-    path = Path(path)
-    scene = {ALIASES.get(key, key): value for key, value in read_scene_file(path).items()}
-    scene = check_scene(scene, str(path))
+    """`read_scene`, checked. require: fields without which it is refused. UserError: the scene cannot be used."""
+    scene = check_scene(read_scene(path), str(path))
     lacking = [field for field in require if field not in scene]
     if lacking:
-        raise ValueError(
-            f"{path} has no {' and no '.join(lacking)}, only {', '.join(scene)}; add the field to the scene, or use a "
-            "network and config that do without it"
+        found = ", ".join(field for field in FIELDS if field in scene)
+        raise UserError(
+            f"{path} has no {' and no '.join(lacking)}, only {found}; add the field to the scene, or use a network and "
+            "config that do without it"
         )
-    scene.update(name=path.stem if path.is_file() else path.name, split=path.absolute().parent.name)
     return scene
 
 
@@ -56,28 +58,25 @@ def save_scene(path, scene: dict) -> None:
     write_scene_file(Path(path), {field: checked[field] for field in FIELDS if field in checked})
 
 
-def check_scene(scene: dict, source: str) -> dict:
+def check_scene(scene: Mapping, source: str) -> dict:
     """A new scene with the known fields in their proper types; `source` (a file or a description) heads the errors.
 
     Colours given as fractions (floats, all within 0-1) are multiplied by 255; normals that are not finite, or
-    absurdly long, become 0.
-    Raises ValueError with one sentence: field, what was found, what is allowed, next step.
+    absurdly long, become 0. A checked scene comes out as it went in.
+    UserError, one sentence: field, what was found, what is allowed, next step.
     """
     if not isinstance(scene, Mapping):
-        raise ValueError(f"{source}: it is a {type(scene).__name__}; give a dictionary with coord, (N, 3) in metres")
+        raise UserError(f"{source}: it is a {type(scene).__name__}; give a dictionary with coord, (N, 3) in metres")
     given = {f: _as_array(f, scene[f], source) for f in FIELDS if scene.get(f) is not None}
     if "coord" not in given:
         present = ", ".join(map(str, scene)) or "nothing"
-        raise ValueError(f"{source}: coord is missing (found {present}); give the points as coord, (N, 3) in metres")
+        raise UserError(f"{source}: coord is missing (found {present}); give the points as coord, (N, 3) in metres")
     count = len(given["coord"]) if given["coord"].ndim else 0
     checked = {}
     for field, values in given.items():
-        if field in VECTORS:
-            values = _check_vectors(field, values, source)
-        else:
-            values = _check_labels(field, values, source)
+        values = (_check_vectors if field in VECTORS else _check_labels)(field, values, source)
         if len(values) != count:
-            raise ValueError(
+            raise UserError(
                 f"{source}: {field} has {len(values)} rows and coord {count}; every field needs one row a point"
             )
         checked[field] = values
@@ -86,40 +85,29 @@ def check_scene(scene: dict, source: str) -> dict:
 
 
 def _as_array(field: str, values, source: str) -> np.ndarray:
-    """A plain numpy array, its size held against free memory: a view of one number may claim any shape."""
+    """A plain numpy array of a list, array or tensor."""
+    if hasattr(values, "detach"):
+        values = values.detach().cpu()
+        narrow = values.dtype.is_floating_point and values.dtype.itemsize < 4  # bfloat16 is unknown to numpy
+        return (values.float() if narrow else values).numpy()
+    if np.ma.is_masked(values):
+        raise UserError(f"{source}: {field} has masked entries; remove those points")
     try:
-        size = values.numel() if hasattr(values, "detach") else values.size if isinstance(values, np.ndarray) else 0
-        check_memory(size * 8, field)
-        if np.ma.is_masked(values):
-            raise ValueError(f"{field} has masked entries; remove those points")
-        return _tensor_to_array(values) if hasattr(values, "detach") else np.asarray(values)
-    except (TypeError, ValueError, RuntimeError, OverflowError) as error:  # numpy's and torch's own words, and ours
-        text = _first_line(error)
-        raise ValueError(
-            f"{source}: " + (text if text.startswith(field) else f"{field} is no array ({text})")
-        ) from error
-
-
-def _tensor_to_array(values) -> np.ndarray:
-    values = values.detach().cpu()
-    narrow = values.dtype.is_floating_point and values.dtype.itemsize < 4  # bfloat16 is unknown to numpy
-    return (values.float() if narrow else values).numpy()
-
-
-def _first_line(error) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
+        return np.asarray(values)
+    except (TypeError, ValueError, OverflowError) as error:  # rows of different lengths
+        raise UserError(f"{source}: {field} is no array ({str(error).splitlines()[0]})") from error
 
 
 def _check_vectors(field: str, values, source: str):
     """coord, color or normal as float32 (N, 3)."""
     if values.dtype.kind not in "fiu":
-        raise ValueError(f"{source}: {field} holds {values.dtype}, allowed are integers and floats; convert it")
+        raise UserError(f"{source}: {field} holds {values.dtype}, allowed are integers and floats; convert it")
     if values.ndim != 2 or values.shape[1] != 3 or len(values) == 0:
         what = "is empty" if values.size == 0 else f"has shape {values.shape}"
-        raise ValueError(f"{source}: {field} {what}, allowed is (N, 3) with N of at least 1; select its three columns")
+        raise UserError(f"{source}: {field} {what}, allowed is (N, 3) with N of at least 1; select its three columns")
     finite = np.isfinite(values).all(axis=1)  # (N,)
     if not finite.all() and field != "normal":
-        raise ValueError(
+        raise UserError(
             f"{source}: {field} has NaN or infinite values in {np.sum(~finite)} of {len(values)} rows, first in row "
             f"{np.argmin(finite)}; remove those points"
         )
@@ -129,7 +117,7 @@ def _check_vectors(field: str, values, source: str):
 def _coord(values, source: str):
     extent = max(abs(float(values.max())), abs(float(values.min())))  # not np.abs: the least integer has no opposite
     if extent > LARGEST_COORD:
-        raise ValueError(
+        raise UserError(
             f"{source}: coord reaches {extent:.3g} m, allowed is {LARGEST_COORD:.0e}; give metres, without far points"
         )
     if values.dtype.itemsize > 4 and extent > PRECISE_EXTENT:
@@ -140,8 +128,11 @@ def _coord(values, source: str):
 def _color(values, source: str):
     low, high = float(values.min()), float(values.max())
     if low < 0 or high > 255:
-        raise ValueError(f"{source}: color runs from {low:g} to {high:g}, allowed is 0-255; rescale it")
-    if values.dtype.kind == "f" and 0 < high <= 1:
+        raise UserError(f"{source}: color runs from {low:g} to {high:g}, allowed is 0-255; rescale it")
+    if values.dtype.kind != "f" and high == 1:
+        # As floats they would pass for fractions when they are checked again.
+        return np.where(values == 1, np.nextafter(np.float32(1), np.float32(2)), np.float32(0))
+    if values.dtype.kind == "f" and 1 / 255 < high <= 1:
         LOGGER.info("%s: color runs from %g to %g and is taken as fractions, multiplied by 255", source, low, high)
         return values.astype(np.float32) * 255
     return values.astype(np.float32)
@@ -162,14 +153,14 @@ def _check_labels(field: str, values, source: str):
     if values.ndim == 2 and values.shape[1] == 1:
         values = values[:, 0]
     if values.ndim != 1:
-        raise ValueError(f"{source}: {field} has shape {values.shape}, allowed is (N,); select one label a point")
+        raise UserError(f"{source}: {field} has shape {values.shape}, allowed is (N,); select one label a point")
     if values.dtype.kind not in "biuf":
-        raise ValueError(f"{source}: {field} holds {values.dtype}, allowed are integers; map names to class numbers")
+        raise UserError(f"{source}: {field} holds {values.dtype}, allowed are integers; map names to class numbers")
     if values.dtype.kind == "f" and not np.array_equal(values, np.rint(values)):
-        raise ValueError(f"{source}: {field} holds numbers that are not whole, allowed are integers with -1 = unknown")
+        raise UserError(f"{source}: {field} holds numbers that are not whole, allowed are integers with -1 = unknown")
     limits = np.iinfo(np.int32)
     if values.size and (values.min() < limits.min or values.max() > limits.max):
-        raise ValueError(f"{source}: {field} reaches {values.max():g}, allowed is int32; renumber the labels")
+        raise UserError(f"{source}: {field} reaches {values.max():g}, allowed is int32; renumber the labels")
     values = values.astype(np.int32)
     if (values < -1).any():
         LOGGER.info("%s: %d %s labels below -1 become -1, unknown", source, np.sum(values < -1), field)

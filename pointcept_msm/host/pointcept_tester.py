@@ -5,6 +5,7 @@ from pathlib import Path
 import pointcept.utils.comm as comm
 from pointcept.engines.test import SemSegTester
 
+from pointcept_msm.files.weights import digest_tensors
 from pointcept_msm.host import TESTERS, register
 from pointcept_msm.host.run_files import restore_train_config, set_aside_results
 
@@ -16,11 +17,9 @@ class MSMSemSegTester(SemSegTester):
 
     def test(self):
         """Evaluate as SemSegTester does."""
-        from pointcept_msm.features.extractor import hash_state  # here: it imports what the host is being imported for
-
         if comm.is_main_process():
             folder = Path(self.cfg.save_path)
-            made_by = hash_state(self.model.state_dict(), [str(self.cfg.data.test), str(self.cfg.model)])
+            made_by = digest_tensors(self.model.state_dict(), [str(self.cfg.data.test), str(self.cfg.model)])
             moved = set_aside_results(folder, made_by)
             if moved:
                 self.logger.info(f"Predictions of another network or another test were in result/; now in {moved}")

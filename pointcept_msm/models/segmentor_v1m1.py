@@ -5,7 +5,7 @@ from torch import nn
 
 from pointcept_msm.host import LOSSES, MODELS, register
 
-from .backbone_weights import build_backbone
+from .building import build_backbone
 from .layers.norm import RMSNorm
 
 

@@ -4,6 +4,7 @@ import os
 import platform
 import random
 import subprocess
+import sys
 from importlib import metadata
 from pathlib import Path
 
@@ -38,14 +39,28 @@ def package_version():
         return "unknown"
 
 
-def git_revision(folder=ROOT):
-    """Short commit of the checkout that holds the package, '+' when files differ from it, 'unknown' without git."""
-    command = ["git", "-C", str(folder), "describe", "--always", "--dirty=+", "--exclude=*"]
+def git_revision(root=ROOT):
+    """Short commit of the checkout whose sources these are, '+' when files differ from it; 'unknown' without git, and
+    for an installed copy, whatever repository its environment lies in."""
+
+    def ask(*command):
+        return subprocess.run(["git", "-C", str(root), *command], capture_output=True, text=True, timeout=20)
+
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=20)
+        if ask("ls-files", "--error-unmatch", "pointcept_msm/__init__.py").returncode != 0:
+            return "unknown"
+        done = ask("describe", "--always", "--dirty=+", "--exclude=*")
     except (OSError, subprocess.TimeoutExpired):
         return "unknown"
     return done.stdout.strip() if done.returncode == 0 else "unknown"
+
+
+def peak_memory():
+    """The most memory that this process has held, GiB (not on Windows)."""
+    import resource
+
+    used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # kilobytes, but bytes on macOS
+    return used / (1 << 30 if sys.platform == "darwin" else 1 << 20)
 
 
 def describe_environment():

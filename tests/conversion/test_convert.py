@@ -50,7 +50,7 @@ def golden():
 @pytest.fixture(scope="module")
 def small_state(golden):
     """The golden file's weights by the released names, from the shapes of a network built here."""
-    shapes = pointcept_msm.features.extractor.build_extractor(None, SMALL, {}).network.state_dict()
+    shapes = pointcept_msm.features.extractor.build_extractor(None, SMALL, dict(grid_size=0.02)).network.state_dict()
     seed = int(golden["seed"])
     return {k: torch.from_numpy(np.asarray(golden_weight(k, v.shape, seed))).float() for k, v in shapes.items()}
 

@@ -67,12 +67,15 @@ def test_a_checkpoint_of_any_method_converts(tmp_path, capsys, prefix):
     beside = {f"{head}mask_token": torch.ones(1, 4), f"{head}seg_head.weight": torch.ones(2, 2)}
     beside |= {f"{prefix}final.weight": torch.ones(2, 1, 1, 1, 4)}
     out = tmp_path / "out.safetensors"
-    assert convert(capsys, "--source", "spunet", write(tmp_path / "x.pth", state | beside), out) == (0, "")
+    source = write(tmp_path / "x.pth", state | beside)
+    code, error = convert(capsys, "--source", "spunet", source, out)
+    assert code == 1 and "give them in metres with --grid-size" in error and not out.exists()
+    assert convert(capsys, "--source", "spunet", source, out, "--grid-size", 0.04) == (0, "")
     converted, config, meta = load_checkpoint(out)
     assert config == dict(type="MSM-SpUNet-v1m1", **SMALL) and meta["network"] == "backbone"
     assert converted.keys() == {k.removeprefix(prefix) for k in state}
     assert all(torch.equal(converted[k.removeprefix(prefix)], v) for k, v in state.items())
-    assert meta["color_range"] == [0.0, 1.0] and meta["feat_keys"] == ["color", "normal"]
+    assert meta["color_range"] == [0.0, 1.0] and meta["feat_keys"] == ["color", "normal"] and meta["grid_size"] == 0.04
 
 
 @pytest.mark.parametrize(
@@ -100,17 +103,33 @@ def test_inputs_must_be_known(tmp_path, capsys):
     code, error = convert(capsys, "--source", "spunet", source, out)
     assert code == 1 and "nothing says what the 3 inputs" in error and error.count("\n") == 1
     assert (
-        convert(capsys, "--source", "spunet", source, out, "--feat-keys", "color", "--color-range", "-1", "1")[0] == 0
+        convert(
+            capsys,
+            "--source",
+            "spunet",
+            source,
+            out,
+            "--feat-keys",
+            "color",
+            "--color-range",
+            "-1",
+            "1",
+            "--grid-size",
+            0.02,
+        )[0]
+        == 0
     )
     assert load_checkpoint(out)[2]["color_range"] == [-1.0, 1.0]
     lacking = {k: v for k, v in make_state().items() if "block0.bn1" not in k}
-    code, error = convert(capsys, "--source", "spunet", write(source, lacking), out, "--ignore", "*bn1*")
+    code, error = convert(
+        capsys, "--source", "spunet", write(source, lacking), out, "--ignore", "*bn1*", "--grid-size", 0.02
+    )
     assert code == 1 and "initial values are not known" in error
 
 
 def test_outside_pointcept_loading_says_where_it_runs(tmp_path, capsys):
     out = tmp_path / "out.safetensors"
-    convert(capsys, "--source", "spunet", write(tmp_path / "x.pth", make_state()), out)
+    convert(capsys, "--source", "spunet", write(tmp_path / "x.pth", make_state()), out, "--grid-size", 0.02)
     with pytest.raises(ValueError, match="needs the Pointcept host: set POINTCEPT_ROOT") as caught:
         load(out)
     assert "\n" not in str(caught.value)

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from pointcept_msm.features.feature_files import save_features
+from pointcept_msm.features.batch import save_features
 
 
 def test_half_precision_is_refused_where_it_would_overflow(tmp_path):

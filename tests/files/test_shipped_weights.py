@@ -1,6 +1,7 @@
 """The weights inside the package, whatever file it is: size, provenance, features, card, the default everywhere."""
 
 import json
+import runpy
 from pathlib import Path
 
 import numpy as np
@@ -9,10 +10,8 @@ import torch
 
 import pointcept_msm
 from pointcept_msm.features.extractor import build_extractor
-from pointcept_msm.files.pretrained import DEFAULT_WEIGHTS, SHIPPED
 from pointcept_msm.files.scene_io import save_scene
-from pointcept_msm.files.weights import load_checkpoint
-from pointcept_msm.model_card import facts_table, read_section
+from pointcept_msm.files.weights import DEFAULT_WEIGHTS, SHIPPED, load_checkpoint
 from pointcept_msm.rooms import generate_room
 from tests.tools.scene_tools import call
 
@@ -69,4 +68,7 @@ def test_a_bare_scan_without_a_word_on_weights(path, room, tmp_path, capsys):
 
 def test_the_card_is_of_this_file(path):
     card = (ROOT / f"docs/models/{path.stem}.md").read_text(encoding="utf-8")
-    assert read_section(card, "facts") == facts_table(path), "run tools/ship_weights.py with --card again"
+    tool = runpy.run_path(str(ROOT / "tools/ship_weights.py"))
+    assert tool["read_section"](card, "facts") == tool["facts_table"](path), (
+        "run tools/ship_weights.py with --card again"
+    )

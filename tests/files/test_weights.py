@@ -23,13 +23,13 @@ def test_round_trip(tmp_path):
 def test_a_failed_save_keeps_the_old_file(tmp_path):
     path = tmp_path / "x.safetensors"
     save_checkpoint(path, {"a": torch.ones(1)}, {}, {})
-    with pytest.raises(TypeError, match="checkpoint meta must hold plain JSON"):
+    with pytest.raises(TypeError, match="not JSON serializable"):
         save_checkpoint(path, {"a": torch.zeros(1)}, {}, {"array": np.zeros(3)})
     assert load_checkpoint(path)[0]["a"] == 1
 
 
 def test_wrong_files_are_refused(tmp_path):
-    with pytest.raises(FileNotFoundError, match="no checkpoint at"):
+    with pytest.raises(ValueError, match="no checkpoint at"):
         load_checkpoint(tmp_path / "nowhere.safetensors")
     good, torn, other, bare, odd = (tmp_path / f"{name}.safetensors" for name in ("good", "torn", "pth", "bare", "odd"))
     save_checkpoint(good, {"a": torch.ones(1000)}, {}, {})
@@ -38,12 +38,12 @@ def test_wrong_files_are_refused(tmp_path):
     save_file({"a": torch.ones(1)}, bare)
     save_file({"a": torch.ones(1)}, odd, metadata={"config": "{}", "meta": "{"})
     for path, message in (
-        (torn, "truncated or not a safetensors file"),
-        (other, "truncated or not a safetensors file"),
+        (torn, "damaged or not a safetensors file"),
+        (other, "damaged or not a safetensors file"),
         (bare, r"no 'config' in its metadata \(found: none\)"),
         (odd, "damaged 'meta'"),
         (tmp_path, "no checkpoint at"),
     ):
-        with pytest.raises((ValueError, FileNotFoundError), match=message) as caught:
+        with pytest.raises(ValueError, match=message) as caught:
             load_checkpoint(path)
         assert "\n" not in str(caught.value)

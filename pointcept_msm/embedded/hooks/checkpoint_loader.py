@@ -11,33 +11,13 @@ import torch
 
 from pointcept_msm.embedded.hooks.base import HookBase
 from pointcept_msm.embedded.registry import HOOKS
-from pointcept_msm.files.file_claims import check_torch_file, require_regular
+from pointcept_msm.files.torch_files import read_torch_file as load_pth
 from pointcept_msm.files.weights import load_checkpoint
 from pointcept_msm.runtime import comm
 from pointcept_msm.runtime.training_state import check_position, check_same_run
 
 SHOWN = 8  # names listed in a log line
 RESUME_KEYS = ("state_dict", "optimizer", "scheduler", "scaler", "epoch", "best_metric_value")
-
-
-def load_pth(path):
-    """Read a .pth checkpoint on the CPU, tensors and plain values only; ValueError when it is torn or holds more.
-
-    Checksums are compared first: torch would take flipped bits for weights.
-    """
-    require_regular(path)
-    try:
-        check_torch_file(path)
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # a damaged pickle can fail in any way
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise ValueError(
-            f"{path} is damaged, or holds more than tensors and plain values ({reason}): give another file, "
-            "or make a clean copy with tools/convert_checkpoint.py."
-        ) from error
-    if not isinstance(content, Mapping):
-        raise ValueError(f"{path} holds a {type(content).__name__}, no dictionary of tensors: give a checkpoint.")
-    return content
 
 
 def read_last_pth(path):

@@ -1,6 +1,7 @@
 """MSMMetricsWriter: metrics.jsonl, one JSON object an optimizer step, in both hosts."""
 
 import json
+import logging
 import math
 import resource
 import time
@@ -11,10 +12,10 @@ import torch
 from pointcept_msm.engines.hooks.export import count_steps
 from pointcept_msm.engines.hooks.progress import unwrap
 from pointcept_msm.files.atomic import replace_file
-from pointcept_msm.files.line_file import LineFile
 from pointcept_msm.host import HOOKS, HookBase, register
 from pointcept_msm.runtime import comm
 
+LOGGER = logging.getLogger("msm")
 FILE_NAME = "metrics.jsonl"
 FROM_MODEL = ("momentum", "mask_ratio")  # attributes of the model that are written when it has them
 
@@ -62,7 +63,7 @@ class MSMMetricsWriter(HookBase):
     def __init__(self, interval=1):
         if interval < 1:
             raise ValueError(f"MSMMetricsWriter interval is {interval}: give a positive number of steps.")
-        self.interval, self.file = interval, None
+        self.interval, self.path = interval, None
         self.start_line()
 
     def state_dict(self):
@@ -78,14 +79,15 @@ class MSMMetricsWriter(HookBase):
     def before_epoch(self):
         if not self.iterations:
             self.start = time.perf_counter()  # leave the evaluation between epochs out of the speed
-        if self.file is not None or not comm.is_main_process():
+        if self.path is not None or not comm.is_main_process():
             return
-        path = Path(self.trainer.cfg.save_path) / FILE_NAME
+        self.path = Path(self.trainer.cfg.save_path) / FILE_NAME
         self.step = count_steps(self.trainer)  # by now the whole run is restored
         self.written = self.step - self.step % self.interval
-        if self.trainer.cfg.resume and path.exists():
-            keep_until(path, self.step)
-        self.file = LineFile(path, append=bool(self.trainer.cfg.resume))
+        if self.trainer.cfg.resume and self.path.exists():
+            keep_until(self.path, self.step)
+        else:
+            self.path.write_bytes(b"")
 
     def start_line(self):
         self.sums, self.iterations, self.scenes, self.start = {}, 0, 0, time.perf_counter()
@@ -94,7 +96,7 @@ class MSMMetricsWriter(HookBase):
         self.lr = self.trainer.optimizer.param_groups[0]["lr"]  # the schedule moves inside the step
 
     def after_step(self):
-        if self.file is None:
+        if self.path is None:
             return
         info, step = self.trainer.comm_info, count_steps(self.trainer)
         for key, value in info["model_output_dict"].items():
@@ -123,10 +125,10 @@ class MSMMetricsWriter(HookBase):
             "peak_memory_mib": round(read_peak_memory(), 1),
             "skipped": getattr(self.trainer, "skipped_steps", 0),
         }
-        self.file.write(json.dumps(record))
+        try:
+            with open(self.path, "a", encoding="utf-8") as file:
+                file.write(json.dumps(record) + "\n")
+        except OSError as error:  # a full disk costs lines, not the run
+            LOGGER.warning(f"{self.path}: the line of step {step} is lost ({error.strerror})")
         self.written = step
         self.start_line()
-
-    def after_train(self):
-        if self.file is not None:
-            self.file.close()

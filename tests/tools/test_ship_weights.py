@@ -10,15 +10,16 @@ import pytest
 import torch
 
 import pointcept_msm
-from pointcept_msm.files import pretrained
-from pointcept_msm.files.weights import load_checkpoint
-from pointcept_msm.model_card import facts_table, probe_table, read_section, replace_section
+from pointcept_msm.files import weights
 from pointcept_msm.runtime.command_line import run_command
 from tests.probe_toy import make_weights
 from tests.tools.scene_tools import make_scene
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 TOOL = runpy.run_path(str(ROOT / "tools/ship_weights.py"))
+facts_table, probe_table, read_section, replace_section = (
+    TOOL[name] for name in ("facts_table", "probe_table", "read_section", "replace_section")
+)
 META = dict(grid_size=0.1, features=["color", "normal"], fill=dict(color=127.5), steps=7, loss=0.25, licence="MIT")
 
 
@@ -72,10 +73,10 @@ def test_ship(tmp_path, capsys, monkeypatch):
     arguments += ["--probes", tmp_path / "results.json", "--estimate-normals", "--licence", "CC0"]
     assert run_command(TOOL["main"], [str(a) for a in arguments]) == 0, capsys.readouterr().err
     path = tmp_path / "weights/msm-x.safetensors"
-    state, _, meta = load_checkpoint(path)
+    state, _, meta = weights.load_checkpoint(path)
     assert {v.dtype for v in state.values()} == {torch.float16} and meta["name"] == "msm-x" and meta["steps"] == 7
     assert meta["fill"] == {"color": 127.5, "normal": "estimate"} and meta["licence"] == "CC0"
-    monkeypatch.setattr(pretrained, "SHIPPED", tmp_path / "weights")
+    monkeypatch.setattr(weights, "SHIPPED", tmp_path / "weights")
     whole, half = (pointcept_msm.load(w).extract(make_scene()) for w in (tmp_path, "msm-x"))
     assert 0 < np.abs(whole - half).max() < 0.01 * whole.std()
     text = card.read_text(encoding="utf-8")
