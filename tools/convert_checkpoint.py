@@ -44,7 +44,7 @@ def build_parser():
         "--grid-size",
         type=float,
         metavar="METRES",
-        help="voxel size of its training, where neither it nor its run says",
+        help="voxel size of its training, if nothing says",
     )
     parser.add_argument("--feat-keys", nargs="+", metavar="KEY", help="inputs in order: color normal coord")
     parser.add_argument(

@@ -11,6 +11,7 @@ from pointcept_msm.features.extractor import load, scale_colors
 from pointcept_msm.files.weights import load_checkpoint
 from tests.conversion.test_convert import convert
 
+SIZE = ("--grid-size", 0.02)
 SMALL = dict(in_channels=6, base_channels=4, channels=[4, 8, 12, 10, 6, 5], layers=[1, 2, 1, 1, 3, 2])
 
 
@@ -93,7 +94,9 @@ def test_faulty_files(tmp_path, capsys, change, words):
 
     state = make_state()
     change(state)
-    code, error = convert(capsys, "--source", "spunet", write(tmp_path / "x.pth", state), tmp_path / "o.safetensors")
+    code, error = convert(
+        capsys, "--source", "spunet", write(tmp_path / "x.pth", state), tmp_path / "o.safetensors", *SIZE
+    )
     assert code == 1 and error.count("\n") == 1 and re.search(words, error), error
     assert not (tmp_path / "o.safetensors").exists()
 
@@ -129,7 +132,7 @@ def test_inputs_must_be_known(tmp_path, capsys):
 
 def test_outside_pointcept_loading_says_where_it_runs(tmp_path, capsys):
     out = tmp_path / "out.safetensors"
-    convert(capsys, "--source", "spunet", write(tmp_path / "x.pth", make_state()), out, "--grid-size", 0.02)
+    convert(capsys, "--source", "spunet", write(tmp_path / "x.pth", make_state()), out, *SIZE)
     with pytest.raises(ValueError, match="needs the Pointcept host: set POINTCEPT_ROOT") as caught:
         load(out)
     assert "\n" not in str(caught.value)

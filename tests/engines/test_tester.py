@@ -12,6 +12,7 @@ from pointcept_msm.engines.probe_networks import load_networks
 from pointcept_msm.engines.tester import MSMProbeTester, build_options
 from pointcept_msm.features import extractor
 from pointcept_msm.features.tiles import build_tiles
+from pointcept_msm.files.weights import digest_file
 from pointcept_msm.host import Config
 from tests.probe_toy import NETWORK, make_weights
 
@@ -139,7 +140,10 @@ def test_training_checkpoint(tmp_path):
         torch.save(dict(state_dict={prefix + key: value for key, value in state.items()}, epoch=1), path)
         cfg = make_config(tmp_path, path, baselines=())
         cfg.model, cfg.grid_size = dict(type="MSM-v1m1", backbone=NETWORK), 0.1
-        assert MSMProbeTester(cfg).test()["rows"] == exported["rows"]
+        rows = MSMProbeTester(cfg).test()["rows"]
+        assert {row["checkpoint"] for row in rows} == {digest_file(path)[:16]}
+        for row, other in zip(rows, exported["rows"], strict=True):
+            assert row | {"checkpoint": ""} == other | {"checkpoint": ""}
 
 
 def test_options_and_splits_are_checked(tmp_path):
@@ -158,7 +162,7 @@ def test_missing_weights_are_refused_before_data_are_made(tmp_path):
     config = make_config(tmp_path, tmp_path / "nothing.safetensors")
     for part in ("train", "test"):
         config.data[part] = dict(type="MSMRoomsDataset", split="val", data_root=str(tmp_path / "rooms"), rooms=1)
-    with pytest.raises(FileNotFoundError, match=r"nothing\.safetensors"):
+    with pytest.raises(ValueError, match=r"nothing\.safetensors"):
         MSMProbeTester(config).test()
     assert not (tmp_path / "rooms").exists()
 
