@@ -52,8 +52,8 @@ def hold_out(scenes: list[Path], share: float, split: str) -> list[Path]:
     count = max(round(share * len(scenes)), 1)
     if split not in ("train", "val") or not 0 < share < 1 or count >= len(scenes):
         raise UserError(
-            f"cannot hold out {share} of {len(scenes)} scenes for split {split!r}: splits are train and val, the share is "
-            "between 0 and 1, and each split needs a scene (one scan alone: probe-one-scan.py)"
+            f"cannot hold out {share} of {len(scenes)} scenes for split {split!r}: splits are train and val, the share "
+            "is between 0 and 1, and each split needs a scene (one scan alone: probe-one-scan.py)"
         )
     drawn = sorted(scenes, key=lambda path: hashlib.sha256(path.name.encode()).digest())[:count]
     return [path for path in scenes if (path in drawn) == (split == "val")]

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from torch import nn
 
 from pointcept_msm.files.state_match import match_state
-from pointcept_msm.files.weights import load_checkpoint
+from pointcept_msm.files.weights import find_weights, load_checkpoint
 from pointcept_msm.host import build_model
 from pointcept_msm.runtime.errors import UserError
 
@@ -31,15 +31,19 @@ def build_from_file(config: Mapping, state_dict: Mapping | None, source: str = "
 
 
 def build_backbone(config, weight: str | None = None) -> nn.Module:
-    """The network of `config`, giving hierarchical features (V, out_channels); started from the file `weight` if given.
+    """The network of `config`, giving hierarchical features (V, out_channels); started from `weight` if given.
 
-    UserError: the file belongs to another network.
+    config: None takes the network that `weight` holds. weight: a file, a run's folder, or the name of shipped weights.
+    UserError: neither, or the file belongs to another network.
     """
-    network = build_model(dict(config, output="hierarchical"))
-    if weight:
-        state, _, meta = load_checkpoint(weight)
-        step = "give `backbone` the sizes that the file was trained with"
-        network.load_state_dict(match_state(state, network.state_dict(), weight, next_step=step).state)
-        facts = {key: meta.get(key) for key in ("network", "grid_size", "features", "steps")}
-        LOGGER.info("backbone starts from %s: %s", weight, facts)
+    if not (config or weight):
+        raise UserError("the model has neither a backbone nor a weight; give backbone=dict(type=...) or weight=FILE")
+    if not weight:
+        return build_model(dict(config, output="hierarchical"))
+    state, own, meta = load_checkpoint(find_weights(weight))
+    network = build_model(dict(config or own, output="hierarchical"))
+    step = "give `backbone` the sizes that the file was trained with"
+    network.load_state_dict(match_state(state, network.state_dict(), weight, next_step=step).state)
+    facts = {key: meta.get(key) for key in ("network", "grid_size", "features", "steps")}
+    LOGGER.info("backbone starts from %s: %s", weight, facts)
     return network

@@ -19,7 +19,7 @@ class MSMProbe(MSMSegmentor):
     standard_batches: training batches on which mean and variance are measured, fixed afterwards.
     """
 
-    def __init__(self, num_classes: int, backbone, weight=None, criteria=None, standard_batches: int = 50):
+    def __init__(self, num_classes: int, backbone=None, weight=None, criteria=None, standard_batches: int = 50):
         super().__init__(num_classes, backbone, weight, criteria, norm=False)
         self.norm = RunningStandard(self.backbone.out_channels, standard_batches)
         self.backbone.requires_grad_(False).eval()

@@ -13,11 +13,12 @@ from .layers.norm import RMSNorm
 class MSMSegmentor(nn.Module):
     """backbone -> features of all levels at each voxel -> norm -> one linear layer.
 
-    backbone: config of a network that has `output="hierarchical"` (MSM-HUNet-v1m1); weight: .safetensors to start it
-    from, None = from scratch; criteria: config of a loss on (logits, segment), default MSMSegmentationLoss.
+    backbone: config of a network that has `output="hierarchical"` (MSM-HUNet-v1m1), None = that of `weight`; weight:
+    .safetensors or shipped weights to start it from, None = from scratch; criteria: config of a loss on
+    (logits, segment), default MSMSegmentationLoss.
     """
 
-    def __init__(self, num_classes: int, backbone, weight: str | None = None, criteria=None, norm: bool = True):
+    def __init__(self, num_classes: int, backbone=None, weight: str | None = None, criteria=None, norm: bool = True):
         super().__init__()
         self.backbone = build_backbone(backbone, weight)
         self.norm = RMSNorm(self.backbone.out_channels) if norm else nn.Identity()
