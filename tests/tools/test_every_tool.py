@@ -64,7 +64,7 @@ RUN = ("--options", "save_path={}/run", "data.train.data_root={}/nowhere")
         ("extract_features", ("{}/nothing", "--out", "{}/out", "--weights", "{}/teacher.safetensors"), ()),
         ("visualize_pca", ("{}/nothing", "--out", "{}/out", "--weights", "{}/teacher.safetensors"), ()),
         ("render_scene", ("{}/nothing", "--out", "{}/out.png"), ("nothing does not exist",)),
-        ("convert_checkpoint", ("--source", "released", "{}/nothing", "{}/out.safetensors"), ("nothing does not exist",)),
+        ("convert_checkpoint", ("--source", "released", "{}/nothing", "{}/out.safetensors"), ("does not exist",)),
     ],
 )  # fmt: skip
 def test_what_is_not_there(tmp_path, capsys, tool, arguments, words):
