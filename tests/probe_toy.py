@@ -5,6 +5,7 @@ import torch
 
 from pointcept_msm.files.weights import save_checkpoint
 from pointcept_msm.host import DATASETS, build_model, register
+from pointcept_msm.probing.features import SceneFeatures
 
 NETWORK = dict(
     type="MSM-HUNet-v1m1",
@@ -51,6 +52,13 @@ class ProbeToyDataset:
         return scene | dict(
             segment=labels.astype(np.int32), instance=instance.astype(np.int32), name="x", split=self.split
         )
+
+
+def make_features(name, feat, segment, instance=None, coord=None):
+    """SceneFeatures of given arrays; without coordinates at random places."""
+    rows = np.arange(len(feat))
+    coord = np.random.default_rng(0).standard_normal((len(feat), 3)).astype(np.float32) if coord is None else coord
+    return SceneFeatures(name, feat, segment, segment if instance is None else instance, coord, rows)
 
 
 def make_weights(folder, names=("student", "teacher"), meta=None):

@@ -113,7 +113,7 @@ BASE = dict(
         dict(type="ModelHook"),
         dict(type="IterationTimer", warmup_iter=2),
         dict(type="InformationWriter"),
-        dict(type="SemSegEvaluator"),
+        dict(type="MSMSemSegEvaluator"),
         dict(type="MSMCheckpointer", every_steps=3),
         dict(type="MSMMetricsWriter"),
         dict(type="ToyTeacherHook"),

@@ -7,12 +7,10 @@ from typing import NamedTuple
 import torch
 
 from pointcept_msm.conversion.sources import TRAINING_PREFIXES, find_run_network
-from pointcept_msm.engines.hooks.export import find_networks
+from pointcept_msm.engines.export import NETWORKS, find_networks
 from pointcept_msm.files.torch_files import find_state_dict, read_torch_file
 from pointcept_msm.files.weights import digest_file, find_weights, load_checkpoint
 from pointcept_msm.runtime.errors import UserError
-
-NETWORKS = tuple(TRAINING_PREFIXES)
 
 
 class ProbeNetwork(NamedTuple):
@@ -20,7 +18,7 @@ class ProbeNetwork(NamedTuple):
     SHA-256 of the file that it came from."""
 
     name: str
-    state_dict: Mapping[str, torch.Tensor]
+    state_dict: Mapping[str, torch.Tensor] | None
     config: dict
     meta: dict
     checkpoint: str = "in memory"
@@ -31,15 +29,14 @@ def load_networks(
 ) -> list[ProbeNetwork]:
     """Networks at `weight`: a folder with <name>.safetensors, a .safetensors file, a shipped name, or a training .pth.
 
-    config and meta: of the backbone, for a .pth, which holds neither (default: those of the run's config.py beside it);
-    entries of meta override a file's own.
-    UserError: nothing there, or nothing that is wanted.
+    config and meta: of the backbone, for a .pth (default: what the run wrote into it or beside it); entries of meta
+    override a file's own. UserError: nothing there, or nothing that is wanted.
     """
     path, meta = Path(weight), dict(meta or {})
     if path.suffix in (".pth", ".pt"):
         return load_training_checkpoint(path, wanted, config, meta)
     files = [path / f"{name}.safetensors" for name in wanted] if path.is_dir() else [find_weights(weight)]
-    files = [f for f in files if f.is_file()]
+    files = [file for file in files if file.is_file()]
     if not files:
         raise UserError(
             f"{path} holds none of {', '.join(f'{n}.safetensors' for n in wanted)}; give a file or a run's folder"

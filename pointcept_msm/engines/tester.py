@@ -8,18 +8,17 @@ from typing import NamedTuple
 
 import torch
 
-from pointcept_msm.engines.hooks.progress import unwrap
+from pointcept_msm.engines.method_hooks import unwrap
 from pointcept_msm.engines.probe_networks import NETWORKS, ProbeNetwork, collect_networks, load_networks
 from pointcept_msm.features.extractor import build_extractor
 from pointcept_msm.host import TESTERS, build_dataset, open_test_log, register
 from pointcept_msm.host.run_files import restore_train_config
-from pointcept_msm.probing.baselines import WIDTH, RawInput
 from pointcept_msm.probing.evaluate import ProbeSettings, evaluate_probes
-from pointcept_msm.probing.features import FeatureSource, extract_scene, extract_scenes
-from pointcept_msm.probing.reduced_inputs import WithoutInputs
+from pointcept_msm.probing.features import SceneList, check_scenes, extract_scene, extract_scenes
 from pointcept_msm.probing.report import Row, build_results, print_table, save_report
-from pointcept_msm.probing.scene_list import SceneList, check_disjoint
+from pointcept_msm.probing.sources import WIDTH, FeatureSource, RawInput, WithoutInputs
 from pointcept_msm.runtime import comm
+from pointcept_msm.runtime.errors import UserError
 from pointcept_msm.runtime.training_state import to_plain
 
 LOGGER = logging.getLogger("msm")
@@ -27,35 +26,28 @@ BASELINES = ("random", "raw")
 
 
 @dataclass
-class ProbeOptions:
-    """Keys of `cfg.test`; those of the probes themselves are explained at ProbeSettings.
+class ProbeOptions(ProbeSettings):
+    """Keys of `cfg.test`, beside those of the probes themselves.
 
     networks: of student and teacher; none for the baselines alone, whose network is then the config's `backbone`.
     points_per_scene: points drawn from each train scene; test_points: from each test scene (None: all). scenes,
-    test_scenes: at most so many (None: all). seeds: one run each, over draws of points, held-out scenes, the bank and
-    the random initialisation. supervised: weights of a supervised network, for a row of its own. grid_size, feat_keys:
-    instead of what the weights' file says. without: of color and normal, taken from every scene before features are
-    computed; what stands for them is the network's own fill, or that of `fill`. cache_dir: features are kept there.
+    test_scenes: at most so many (None: all). ignore: labels that mean unknown, beside -1. seeds: one run each, over
+    draws of points, held-out scenes, the bank and the random initialisation. supervised: weights of a supervised
+    network, for a row of its own. grid_size, feat_keys: instead of what the weights' file says. without: of color and
+    normal, taken from every scene before features are computed; what stands for them is the network's own fill, or that
+    of `fill`. cache_dir: features are kept there. num_classes, device: of the data and this process, unless given.
     """
 
-    probes: Sequence[str] = ("knn", "linear")
     networks: Sequence[str] = NETWORKS
     baselines: Sequence[str] = BASELINES
     supervised: str | None = None
-    num_classes: int | None = None
     points_per_scene: int | None = 1000
     test_points: int | None = None
     scenes: int | None = None
     test_scenes: int | None = None
+    ignore: Sequence[int] = ()
     seeds: Sequence[int] = (0,)
     mode: str = "exact"
-    k: int = ProbeSettings.k
-    temperature: float = ProbeSettings.temperature
-    bank: int | None = ProbeSettings.bank
-    l2_grid: Sequence[float] = ProbeSettings.l2_grid
-    max_iter: int = ProbeSettings.max_iter
-    things: Sequence[int] = ()
-    min_points: int = ProbeSettings.min_points
     grid_size: float | None = None
     feat_keys: Sequence[str] | None = None
     max_voxels: int = 500_000
@@ -63,7 +55,29 @@ class ProbeOptions:
     fill: dict | None = None
     without: Sequence[str] = ()
     cache_dir: str | None = None
-    device: str | None = None
+
+    def __post_init__(self):
+        super().__post_init__()
+        if not (self.networks or self.baselines or self.supervised):
+            raise UserError("test.networks and test.baselines are both empty: nothing to judge; give one of them")
+        for name, given, known in (("baselines", self.baselines, BASELINES), ("networks", self.networks, NETWORKS)):
+            if any(x not in known for x in given):
+                raise UserError(f"test.{name} is {list(given)}; allowed: {', '.join(known)}")
+
+
+def build_options(values: dict, data: dict) -> ProbeOptions:
+    """Options from a config's sections `test` and `data`. UserError: unknown keys, no number of classes."""
+    values = {key: value for key, value in values.items() if key not in ("type", "verbose")}
+    allowed = [field.name for field in fields(ProbeOptions)]
+    unknown = [key for key in values if key not in allowed]
+    if unknown:
+        raise UserError(f"unknown key(s) in test: {', '.join(unknown)}; allowed: {', '.join(allowed)}")
+    values["num_classes"] = values.get("num_classes") or data.get("num_classes")
+    if not values["num_classes"]:
+        raise UserError("the number of classes is not known; set data.num_classes")
+    default = f"cuda:{torch.cuda.current_device()}" if torch.cuda.is_available() else "cpu"
+    values["device"] = values.get("device") or default
+    return ProbeOptions(**values)
 
 
 class Candidate(NamedTuple):
@@ -80,40 +94,33 @@ class MSMProbeTester:
     """Fits probes on `cfg.data.train`, reads `cfg.data.test` once, prints the table and writes results.json and
     results.md.
 
-    cfg.weight: an exported .safetensors, a folder holding student's and teacher's, or a model_last.pth (with
-    cfg.model.backbone). model: judged instead of cfg.weight. Options: `ProbeOptions`, from cfg.test or as keywords.
-    With several processes the scenes are shared out and features pass through the cache; the first process fits.
+    cfg.weight: an exported .safetensors, a folder holding student's and teacher's, or a model_last.pth. model: judged
+    instead of cfg.weight. Options: `ProbeOptions`, from cfg.test or as keywords. With several processes the scenes are
+    shared out and features pass through the cache; the first process fits.
     """
 
     def __init__(self, cfg, model=None, test_loader=None, verbose=False, **options):
         self.cfg, self.model, self.verbose = cfg, model, verbose
         if model is None:
-            self.open_folder()
-        self.options = build_options({**to_plain(cfg.get("test") or {}), **to_plain(options)})
-        self.device = self.options.device or _current_device()
+            open_test_log(cfg.save_path)
+            if comm.is_main_process() and restore_train_config(Path(cfg.save_path)):  # Pointcept's test.sh replaced it
+                LOGGER.info("config.py is the training's again, the test's is test_config.py")
+        self.options = build_options({**to_plain(cfg.get("test") or {}), **to_plain(options)}, cfg.data)
         self.cache_dir = self.options.cache_dir
         if self.cache_dir is None and comm.get_world_size() > 1:
             self.cache_dir = str(Path(cfg.save_path) / "features")
 
-    def open_folder(self) -> None:
-        """Open the log, and undo what Pointcept's test.sh does to the config of the run that it tests."""
-        open_test_log(self.cfg.save_path)
-        if comm.is_main_process() and restore_train_config(Path(self.cfg.save_path)):
-            LOGGER.info("config.py is the training's again, the test's is test_config.py")
-
     def test(self) -> dict | None:
         """Run everything; returns what results.json holds, None on processes other than the first."""
         candidates = list(self.build_candidates())  # before the data, which may take minutes to make or to find
-        train, test = (
-            self.build_scenes("train", self.options.scenes),
-            self.build_scenes("test", self.options.test_scenes),
-        )
-        check_disjoint(train, test)
-        settings = self.build_settings()
-        rows = [self.judge(candidate, train, test, settings) for candidate in candidates]
-        if comm.get_rank() > 0:
+        train = self.build_scenes("train", self.options.scenes)
+        test = self.build_scenes("test", self.options.test_scenes)
+        check_scenes(train, test, self.options.num_classes)
+        rows = [self.judge(candidate, train, test) for candidate in candidates]
+        if not comm.is_main_process():
             return None
-        results = build_results(rows, dict(vars(self.options), weight=str(self.cfg.get("weight"))))
+        names = to_plain(self.cfg.data.get("names") or [])
+        results = build_results(rows, dict(vars(self.options), weight=str(self.cfg.get("weight"))), names)
         path = save_report(self.cfg.save_path, results)
         print_table(results)
         LOGGER.info("probe results: %s", path)
@@ -122,20 +129,8 @@ class MSMProbeTester:
     def build_scenes(self, part: str, limit: int | None) -> SceneList:
         """The scenes of cfg.data.train or cfg.data.test."""
         if part not in self.cfg.data:
-            raise ValueError(f"the config has no data.{part}; probes fit on data.train and score on data.test")
-        return SceneList(build_dataset(self.cfg.data[part]), limit)
-
-    def build_settings(self) -> ProbeSettings:
-        """What the probes take, from the options and the data's number of classes."""
-        classes = self.options.num_classes or self.cfg.data.get("num_classes")
-        if not classes:
-            raise ValueError("the number of classes is not known; set data.num_classes or test.num_classes")
-        own = {
-            f.name: getattr(self.options, f.name)
-            for f in fields(ProbeSettings)
-            if f.name not in ("num_classes", "device")
-        }
-        return ProbeSettings(num_classes=int(classes), device=self.device, **own)
+            raise UserError(f"the config has no data.{part}; probes fit on data.train and score on data.test")
+        return SceneList(build_dataset(self.cfg.data[part]), limit, ignore=self.options.ignore)
 
     def load_networks(self) -> list[ProbeNetwork]:
         """What is to be judged: the model given, or what cfg.weight points to."""
@@ -146,11 +141,11 @@ class MSMProbeTester:
         if self.model is not None:
             return collect_networks(unwrap(self.model), option.networks, config, run | given)
         if not cfg.get("weight"):
-            raise ValueError(
+            raise UserError(
                 "no weights to judge; give weight=FILE (.safetensors, a run's folder, or model_last.pth), or "
                 "test.networks=[] for the baselines alone"
             )
-        # A training checkpoint says nothing of its inputs; the config does, if it is the run's.
+        # A training checkpoint may say nothing of its inputs; the config does, if it is the run's.
         trained_here = str(cfg.weight).endswith((".pth", ".pt")) and config
         return load_networks(cfg.weight, option.networks, config, run | given if trained_here else given)
 
@@ -160,7 +155,7 @@ class MSMProbeTester:
         config = to_plain(cfg.get("backbone") or (cfg.get("model") or {}).get("backbone") or {})
         meta = {key: getattr(option, key) or to_plain(cfg.get(key)) for key in ("grid_size", "feat_keys")}
         if not config or not meta["grid_size"]:
-            raise ValueError(
+            raise UserError(
                 "with test.networks=[] random initialisation needs the config's `backbone` and `grid_size`; give them, "
                 "or test.baselines=[raw]"
             )
@@ -185,26 +180,28 @@ class MSMProbeTester:
         option = self.options
         autocast = getattr(torch, option.autocast) if option.autocast else None
         settings = dict(max_voxels=option.max_voxels, autocast=autocast, fill=option.fill)
-        with torch.random.fork_rng(devices=[]):
+        with torch.random.fork_rng(devices=range(torch.cuda.device_count())):  # manual_seed reaches every GPU
             torch.manual_seed(seed)
-            source = build_extractor(network.state_dict, network.config, network.meta, self.device, **settings)
+            source = build_extractor(network.state_dict, network.config, network.meta, option.device, **settings)
         return WithoutInputs(source, option.without) if option.without else source
 
-    def judge(self, candidate: Candidate, train: SceneList, test: SceneList, settings: ProbeSettings) -> Row | None:
+    def judge(self, candidate: Candidate, train: SceneList, test: SceneList) -> Row | None:
         """One row: all probes, once a seed; None on processes other than the first."""
         option, row = self.options, None
         for seed in option.seeds:
             source = candidate.build(seed)
             shared = dict(seed=seed, mode=option.mode, cache_dir=self.cache_dir)
             self.fill_cache(source, train, test, shared)
-            if comm.get_rank() > 0:
+            if not comm.is_main_process():
                 continue
             known = extract_scenes(source, train, points=option.points_per_scene, **shared)
             unseen = (extract_scene(source, scene, points=option.test_points, **shared) for scene in test)
-            metrics, chosen, _ = evaluate_probes(known, unseen, source.levels, settings, seed)
-            row = row or start_row(candidate, source, len(train), len(test))
-            row.add(metrics, chosen)
-            shown = ", ".join(f"{name} {value:.1f}" for name, value in metrics.items())
+            outcome = evaluate_probes(known, unseen, source.levels, option, seed)
+            voxel_size = getattr(source, "voxel_size", None)
+            facts = dict(width=source.channels, voxel_size=voxel_size, checkpoint=candidate.checkpoint)
+            row = row or Row(candidate.method, candidate.network, len(train), len(test), **facts)
+            row.add(outcome)
+            shown = ", ".join(f"{name} {value:.1f}" for name, value in outcome.metrics.items())
             LOGGER.info("%s (%s), seed %d: %s", candidate.method, candidate.network, seed, shown)
         return row
 
@@ -217,30 +214,3 @@ class MSMProbeTester:
             for i in range(rank, len(scenes), world):
                 extract_scene(source, scenes[i], points=points, **shared)
         comm.synchronize()
-
-
-def build_options(values: dict) -> ProbeOptions:
-    """Options from a config section; ValueError names unknown keys and baselines."""
-    values = {key: value for key, value in values.items() if key not in ("type", "verbose")}
-    allowed = [f.name for f in fields(ProbeOptions)]
-    unknown = [key for key in values if key not in allowed]
-    if unknown:
-        raise ValueError(f"unknown key(s) in test: {', '.join(unknown)}; allowed: {', '.join(allowed)}")
-    options = ProbeOptions(**values)
-    if not (options.networks or options.baselines or options.supervised):
-        raise ValueError("test.networks and test.baselines are both empty: nothing to judge; give one of them")
-    for name, given, known in (("baselines", options.baselines, BASELINES), ("networks", options.networks, NETWORKS)):
-        if any(x not in known for x in given):
-            raise ValueError(f"test.{name} is {list(given)}; allowed: {', '.join(known)}")
-    return options
-
-
-def start_row(candidate: Candidate, source: FeatureSource, fit_scenes: int, test_scenes: int) -> Row:
-    """A row without metrics yet."""
-    voxel_size = getattr(source, "voxel_size", None)
-    shared = dict(width=source.channels, voxel_size=voxel_size, checkpoint=candidate.checkpoint)
-    return Row(candidate.method, candidate.network, {}, fit_scenes, test_scenes, **shared)
-
-
-def _current_device():
-    return f"cuda:{torch.cuda.current_device()}" if torch.cuda.is_available() else "cpu"

@@ -1,34 +1,40 @@
 """One feature source judged: kNN, linear and instance probes, label budgets and layer importance.
 
 First everything is fitted and chosen on the train scenes (regularisation and radius on some held out of the fit); then
-the test scenes go by once, one in memory at a time, past all the fitted probes.
+the test scenes go by once, a few in memory at a time, past all the fitted probes.
 """
 
-import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple
 
 import numpy as np
 
-from pointcept_msm.probing.budgets import POINT_BUDGETS, SCENE_SHARES, limit_labels, scene_budget
-from pointcept_msm.probing.features import SceneFeatures, choose_points
-from pointcept_msm.probing.instance import RADIUS_GRID, InstanceProbe, choose_radius, fit_instance, predict_instances
-from pointcept_msm.probing.knn import LevelSlice, balanced_bank, natural_bank, predict_knn
-from pointcept_msm.probing.layers import layer_columns
-from pointcept_msm.probing.linear import L2_GRID, LinearProbe, choose_l2, fit_linear
+from pointcept_msm.probing.features import SceneFeatures
+from pointcept_msm.probing.instance import InstanceProbe, choose_radius, fit_instance, predict_instances
+from pointcept_msm.probing.knn import LevelSlice, draw_bank, predict_knn
+from pointcept_msm.probing.linear import L2_GRID, LinearProbe, choose_l2, fit_linear, pool
 from pointcept_msm.probing.metrics import Instances, confusion_matrix, instance_scores, segmentation_scores
-from pointcept_msm.probing.slabs import cut_slabs
+from pointcept_msm.probing.subsets import (
+    POINT_BUDGETS,
+    SCENE_SHARES,
+    choose_points,
+    layer_columns,
+    limit_labels,
+    scene_budget,
+)
+from pointcept_msm.runtime.errors import UserError
 
 PROBES = ("knn", "linear", "instance", "budgets", "layers")
-WAITING_QUERIES = 1 << 15
+KEPT = ("knn", "linear")  # whose confusion matrices are reported
+WAITING_POINTS = 1 << 15
 
 
 @dataclass
 class ProbeSettings:
     """What the probes need beside features. bank: rows of the kNN bank at most (None: all); things: classes with
-    instances; min_points: least size of an instance, in points at the
-    density of the train scenes as sampled (the instance probe thins test scenes to it)."""
+    instances; min_points: least size of an instance, in points at the density of the train scenes as sampled (the
+    instance probe thins test scenes to it)."""
 
     num_classes: int
     probes: Sequence[str] = ("knn", "linear")
@@ -42,21 +48,18 @@ class ProbeSettings:
     device: str = "cpu"
 
     def __post_init__(self):
-        unknown = [p for p in self.probes if p not in PROBES]
-        if unknown or not self.probes:
-            raise ValueError(f"probes are {list(self.probes)}; allowed: {', '.join(PROBES)}")
+        if not self.probes or any(probe not in PROBES for probe in self.probes):
+            raise UserError(f"probes are {list(self.probes)}; allowed: {', '.join(PROBES)}")
         if "instance" in self.probes and not self.things:
-            raise ValueError(
-                "the instance probe needs `things`, the classes that have instances, e.g. things=(2, 3, 4)"
-            )
+            raise UserError("the instance probe needs `things`, the classes that have instances, e.g. things=(2, 3, 4)")
 
 
-class Judge(Protocol):
-    """A fitted probe that looks at test scenes one by one and then gives its metrics."""
+class Outcome(NamedTuple):
+    """metrics in percent; chosen hyper-parameters; confusion: probe -> scene -> counts (K, K), of kNN and linear."""
 
-    def update(self, scene: SceneFeatures) -> None: ...
-
-    def scores(self) -> dict[str, float]: ...
+    metrics: dict[str, float]
+    chosen: dict[str, float]
+    confusion: dict[str, dict[str, np.ndarray]]
 
 
 def evaluate_probes(
@@ -65,154 +68,147 @@ def evaluate_probes(
     levels: Sequence[LevelSlice],
     settings: ProbeSettings,
     seed: int = 0,
-) -> tuple[dict[str, float], dict[str, float], int]:
-    """(metrics in percent, chosen hyper-parameters, number of test scenes); the order of scenes does not matter."""
-    train = sorted(train, key=lambda s: s.name)
-    judges, chosen = fit_judges(train, levels, settings, seed)
-    count = 0
-    for scene in test:
-        count += 1
+) -> Outcome:
+    """All probes of the settings fitted on train and scored on test; the order of scenes does not matter."""
+    judges, chosen = fit_judges(sorted(train, key=lambda s: s.name), levels, settings, seed)
+    for scenes in _group(test):
         for judge in judges:
-            judge.update(scene)
-    metrics = {}
+            judge.update(scenes)
+    metrics, confusion = {}, {}
     for judge in judges:
         metrics |= judge.scores()
-    return metrics, chosen, count
+        confusion |= {name: counts for name, counts in judge.confusion.items() if name in KEPT}
+    return Outcome(metrics, chosen, confusion)
 
 
-def fit_judges(train, levels, settings: ProbeSettings, seed: int) -> tuple[list[Judge], dict[str, float]]:
-    """All probes of the settings, fitted on train, and the hyper-parameters that were chosen for them."""
-    judges, chosen = [], {}
-    feat, label = np.concatenate([s.feat for s in train]), np.concatenate([s.segment for s in train])
-    if "knn" in settings.probes:
-        judges += fit_knn(feat, label, levels, settings, seed)
-    if {"linear", "instance", "layers"} & set(settings.probes):
-        chosen["l2"], start = choose_strength(train, settings, seed)
-        probe = fit_linear(feat, label, settings.num_classes, chosen["l2"], settings.max_iter, settings.device, start)
-    if "linear" in settings.probes:
-        names = {name: f"linear_{name}" for name in ("mIoU", "mAcc", "allAcc")}
-        judges.append(LinearJudge(probe, settings.num_classes, names))
-    if "layers" in settings.probes:
-        judges += fit_layers(feat, label, levels, settings, chosen["l2"])
-    if "instance" in settings.probes:
-        heads = fit_heads(train, probe, chosen["l2"], settings, seed)
-        chosen["radius"] = heads.radius
-        density = int(np.median([len(s.feat) for s in train]))
-        judges.append(InstanceJudge(heads, settings.min_points, density, seed))
-    if "budgets" in settings.probes:
-        judges += fit_budgets(train, settings, seed)
-    return judges, chosen
+def _group(scenes: Iterable[SceneFeatures]) -> Iterator[list[SceneFeatures]]:
+    """Scenes with many labelled points together: a pass over a large bank costs the same for one as for thousands."""
+    waiting = []
+    for scene in scenes:
+        waiting.append(scene)
+        if sum((s.segment >= 0).sum() for s in waiting) >= WAITING_POINTS:
+            yield waiting
+            waiting = []
+    if waiting:
+        yield waiting
 
 
-class LinearJudge:
-    """A linear probe on some channels; names: score -> metric."""
+class SemanticJudge:
+    """Classes predicted by a probe, counted in one confusion matrix a scene.
 
-    def __init__(self, probe: LinearProbe, num_classes: int, names: dict[str, str], columns: np.ndarray | None = None):
-        self.probe, self.names, self.columns = probe, names, columns
-        self.confusion = np.zeros((num_classes, num_classes), dtype=np.int64)
+    predict: scenes -> {name: classes (N,) of each scene, whatever where the label is unknown}; metrics: {name: {score
+    of `segmentation_scores`: metric}}.
+    """
 
-    def update(self, scene: SceneFeatures) -> None:
-        feat = scene.feat if self.columns is None else scene.feat[:, self.columns]
-        self.confusion += confusion_matrix(self.probe.predict(feat), scene.segment, len(self.confusion))
+    def __init__(self, predict: Callable, metrics: dict[str, dict[str, str]], num_classes: int):
+        self.predict, self.metrics, self.num_classes = predict, metrics, num_classes
+        self.confusion = {name: {} for name in metrics}
+
+    def update(self, scenes: list[SceneFeatures]) -> None:
+        for name, classes in self.predict(scenes).items():
+            for scene, pred in zip(scenes, classes, strict=True):
+                self.confusion[name][scene.name] = confusion_matrix(pred, scene.segment, self.num_classes)
 
     def scores(self) -> dict[str, float]:
-        scores = segmentation_scores(self.confusion)
-        return {metric: scores[name] for name, metric in self.names.items()}
-
-
-class KNNJudge:
-    """A bank of labelled features; names: k -> metric (mIoU). Queries wait until there are many: a pass over a large
-    bank costs the same for one as for thousands."""
-
-    def __init__(self, bank, label, levels, settings: ProbeSettings, names: dict[int, str]):
-        self.bank, self.label, self.settings, self.names = bank, label, settings, names
-        self.options = dict(ks=tuple(names), temperature=settings.temperature, levels=levels, device=settings.device)
-        self.confusion = {k: np.zeros((settings.num_classes,) * 2, dtype=np.int64) for k in names}
-        self.waiting: list[tuple[np.ndarray, np.ndarray]] = []
-
-    def update(self, scene: SceneFeatures) -> None:
-        known = scene.segment >= 0
-        self.waiting.append((scene.feat[known], scene.segment[known]))
-        if sum(len(label) for _, label in self.waiting) >= WAITING_QUERIES:
-            self.search()
-
-    def search(self) -> None:
-        """Classify the waiting queries."""
-        query, truth = (np.concatenate(parts) for parts in zip(*self.waiting, strict=True))
-        self.waiting = []
-        predictions = predict_knn(query, self.bank, self.label, self.settings.num_classes, **self.options)
-        for k, pred in predictions.items():
-            self.confusion[k] += confusion_matrix(pred, truth, self.settings.num_classes)
-
-    def scores(self) -> dict[str, float]:
-        if self.waiting:
-            self.search()
-        return {metric: segmentation_scores(self.confusion[k])["mIoU"] for k, metric in self.names.items()}
+        found = {}
+        for name, metrics in self.metrics.items():
+            scores = segmentation_scores(sum(self.confusion[name].values()))
+            found |= {metric: scores[score] for score, metric in metrics.items()}
+        return found
 
 
 class InstanceJudge:
     """The instance probe on at most `points` points a scene: clusters need the density that the radius was chosen at.
     Keeps labels and predictions of the scenes, not their features."""
 
+    confusion = {}
+
     def __init__(self, probe: InstanceProbe, min_points: int, points: int, seed: int = 0):
         self.probe, self.min_points, self.points, self.seed = probe, min_points, points, seed
         self.seen: list[tuple[Instances, np.ndarray, np.ndarray]] = []
 
-    def update(self, scene: SceneFeatures) -> None:
-        rows = choose_points(len(scene.feat), self.points, scene.name, self.seed)
-        pred = predict_instances(self.probe, scene.feat[rows], scene.coord[rows], self.min_points)
-        self.seen.append((pred, scene.segment[rows], scene.instance[rows]))
+    def update(self, scenes: list[SceneFeatures]) -> None:
+        for scene in scenes:
+            scene = scene.take(choose_points(len(scene.feat), self.points, scene.name, self.seed))
+            pred = predict_instances(self.probe, scene.feat, scene.coord, self.min_points)
+            self.seen.append((pred, scene.segment, scene.instance))
 
     def scores(self) -> dict[str, float]:
         predictions, segments, instances = zip(*self.seen, strict=True)
         return instance_scores(predictions, segments, instances, self.probe.things, self.min_points)
 
 
-def fit_knn(feat, label, levels, settings: ProbeSettings, seed: int) -> list[KNNJudge]:
-    """kNN and the nearest neighbour on a natural bank, kNN on a class-balanced one."""
-    natural, balanced = natural_bank(label, settings.bank, seed), balanced_bank(label, settings.bank, seed)
-    judges = []
-    for rows, names in (
-        (natural, {1: "knn1_mIoU", settings.k: "knn_mIoU"}),
-        (balanced, {settings.k: "knn_balanced_mIoU"}),
-    ):
-        bank = feat if len(rows) == len(feat) else feat[rows]
-        judges.append(KNNJudge(bank, label[rows], levels, settings, names))
-    return judges
+def fit_judges(train, levels, settings: ProbeSettings, seed: int) -> tuple[list, dict[str, float]]:
+    """All probes of the settings, fitted on train, and the hyper-parameters that were chosen for them."""
+    judges, chosen = [], {}
+    feat, label = pool(train)
+    if "knn" in settings.probes:
+        judges.append(fit_knn(feat, label, levels, settings, seed))
+    if {"linear", "instance", "layers"} & set(settings.probes):
+        probe, chosen["l2"] = fit_best(train, settings, seed)
+    if "linear" in settings.probes:
+        names = {score: f"linear_{score}" for score in ("mIoU", "mAcc", "allAcc", "mIoU_all", "mAcc_all")}
+        judges.append(judge_linear("linear", probe, names, settings))
+    if "layers" in settings.probes:  # with the regularisation chosen for all levels
+        for name, columns in layer_columns(levels).items():
+            part = fit_linear(
+                feat[:, columns], label, settings.num_classes, chosen["l2"], settings.max_iter, settings.device
+            )
+            judges.append(judge_linear(name, part, {"mIoU": name}, settings, columns))
+    if "instance" in settings.probes:
+        shared = dict(things=settings.things, num_classes=settings.num_classes, device=settings.device)
+        radius = choose_radius(train, min_points=settings.min_points, seed=seed, l2=chosen["l2"], **shared)
+        chosen["radius"] = radius
+        density = int(np.median([len(s.feat) for s in train]))
+        heads = fit_instance(train, probe, settings.things, radius)
+        judges.append(InstanceJudge(heads, settings.min_points, density, seed))
+    if "budgets" in settings.probes:
+        for name, part in cut_budgets(train, seed).items():
+            judges.append(judge_linear(name, fit_best(part, settings, seed)[0], {"mIoU": name}, settings))
+    return judges, chosen
 
 
-def choose_strength(train: Sequence[SceneFeatures], settings: ProbeSettings, seed: int):
-    """The regularisation that held-out train scenes prefer and the probe that had it (see choose_l2).
-
-    Of a single scene a slab is held out; when that cannot be either, the middle of the grid and None.
-    """
-    labelled = [s for s in train if (s.segment >= 0).any()]
-    if len(labelled) == 1:
-        labelled = [s for s in cut_slabs(labelled[0]) if (s.segment >= 0).any()]
-    if len(labelled) < 2:
-        l2 = sorted(settings.l2_grid)[len(settings.l2_grid) // 2]
-        logging.getLogger("msm").warning("too few labelled points to hold some out: regularisation set to %g", l2)
-        return l2, None
-    feat, label, names = [s.feat for s in labelled], [s.segment for s in labelled], [s.name for s in labelled]
-    return choose_l2(
-        feat, label, settings.num_classes, names, settings.l2_grid, seed, settings.max_iter, settings.device
-    )
+def fit_best(scenes, settings: ProbeSettings, seed: int) -> tuple[LinearProbe, float]:
+    """A linear probe with the regularisation that held-out scenes prefer, and this."""
+    options = dict(max_iter=settings.max_iter, device=settings.device)
+    l2, start = choose_l2(scenes, settings.num_classes, settings.l2_grid, seed, **options)
+    return fit_linear(*pool(scenes), settings.num_classes, l2, start=start, **options), l2
 
 
-def fit_heads(train, semantic: LinearProbe, l2: float, settings: ProbeSettings, seed: int) -> InstanceProbe:
-    """The instance probe with the radius that held-out train scenes prefer (with one scene: the first of the grid)."""
-    parts = [[getattr(s, key) for s in train] for key in ("feat", "segment", "instance", "coord")]
-    shared = dict(num_classes=settings.num_classes, things=settings.things, device=settings.device)
-    radius = RADIUS_GRID[0]
-    if len(train) > 1:
-        radius = choose_radius(
-            *parts, [s.name for s in train], min_points=settings.min_points, seed=seed, l2=l2, **shared
+def judge_linear(
+    name, probe: LinearProbe, metrics, settings: ProbeSettings, columns: np.ndarray | None = None
+) -> SemanticJudge:
+    """A judge of a linear probe on all channels or on some."""
+
+    def predict(scenes):
+        return {name: [probe.predict(s.feat if columns is None else s.feat[:, columns]) for s in scenes]}
+
+    return SemanticJudge(predict, {name: metrics}, settings.num_classes)
+
+
+def fit_knn(feat, label, levels, settings: ProbeSettings, seed: int) -> SemanticJudge:
+    """kNN and the nearest neighbour alone, from one search in a bank of labelled points."""
+    names = {1: "knn1", settings.k: "knn"}
+    rows = draw_bank(label, settings.bank, seed)
+    bank, classes = feat if len(rows) == len(feat) else feat[rows], label[rows]
+
+    def predict(scenes):
+        known = [s.segment >= 0 for s in scenes]
+        query = np.concatenate([s.feat[mask] for s, mask in zip(scenes, known, strict=True)])
+        found = predict_knn(
+            query, bank, classes, settings.num_classes, tuple(names), settings.temperature, levels, settings.device
         )
-    return fit_instance(*parts, radius=radius, semantic=semantic, **shared)
+        whole = {name: np.full(sum(map(len, known)), -1) for name in names.values()}
+        for k, name in names.items():
+            whole[name][np.concatenate(known)] = found[k]
+        return {name: np.split(pred, np.cumsum([len(mask) for mask in known])[:-1]) for name, pred in whole.items()}
+
+    metrics = {name: {score: f"{name}_{score}" for score in ("mIoU", "mIoU_all")} for name in names.values()}
+    return SemanticJudge(predict, metrics, settings.num_classes)
 
 
-def fit_budgets(train, settings: ProbeSettings, seed: int) -> list[LinearJudge]:
-    """Linear probes from a share of the train scenes, and from a number of labelled points in each scene."""
+def cut_budgets(train, seed: int) -> dict[str, list[SceneFeatures]]:
+    """A share of the train scenes, or a number of labelled points in each of them."""
     parts = {}
     for share in SCENE_SHARES:
         chosen = scene_budget([s.name for s in train], share, seed)
@@ -220,19 +216,4 @@ def fit_budgets(train, settings: ProbeSettings, seed: int) -> list[LinearJudge]:
     for points in POINT_BUDGETS:
         limited = [s._replace(segment=limit_labels(s.segment, points, s.name, seed)) for s in train]
         parts[f"linear_points_{points}"] = limited
-    judges = []
-    for metric, part in parts.items():
-        feat, label = np.concatenate([s.feat for s in part]), np.concatenate([s.segment for s in part])
-        l2, start = choose_strength(part, settings, seed)
-        probe = fit_linear(feat, label, settings.num_classes, l2, settings.max_iter, settings.device, start)
-        judges.append(LinearJudge(probe, settings.num_classes, {"mIoU": metric}))
-    return judges
-
-
-def fit_layers(feat, label, levels, settings: ProbeSettings, l2: float) -> list[LinearJudge]:
-    """Table 11: linear probes on each level alone and on all but it, with the regularisation chosen for all levels."""
-    judges = []
-    for metric, columns in layer_columns(levels).items():
-        probe = fit_linear(feat[:, columns], label, settings.num_classes, l2, settings.max_iter, settings.device)
-        judges.append(LinearJudge(probe, settings.num_classes, {"mIoU": metric}, columns))
-    return judges
+    return parts

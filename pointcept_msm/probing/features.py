@@ -1,38 +1,106 @@
-"""Features of a set of scenes for the probes: one path (`source.extract`), a seeded choice of points, a cache on disk.
+"""Scenes and their features for the probes: one path (`source.extract`), a seeded choice of points, a cache on disk.
 
 A cached file is named by everything that decides its content: the source's fingerprint (weights, config, voxel size,
-inputs), the interpolation, the scene's arrays, the number of points and the seed. Files are written whole or not at
-all.
+inputs), the interpolation, the scene's arrays, the number of points and the seed.
 """
 
 import hashlib
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import numpy as np
 
 from pointcept_msm.files.atomic import replace_file
-from pointcept_msm.probing.budgets import scene_rng
-from pointcept_msm.probing.knn import LevelSlice
+from pointcept_msm.probing.sources import FeatureSource
+from pointcept_msm.probing.subsets import choose_points, scene_rng
+from pointcept_msm.runtime.errors import UserError
 
 SCENE_ARRAYS = ("coord", "color", "normal")
 
 
-class FeatureSource(Protocol):
-    """What probes need of an extractor or a baseline."""
+class SceneList:
+    """Scenes of `dataset` through `dataset.get_data(i)`, sorted by split and name; no transform is applied.
 
-    levels: Sequence[LevelSlice]
-    fingerprint: str
+    limit: at most this many, a seeded draw by name. ignore: labels of `segment` that mean unknown, beside -1.
+    UserError: the dataset has no get_data.
+    """
 
-    def extract(self, scene: dict, mode: str = "exact", rows: np.ndarray | None = None) -> np.ndarray: ...
+    def __init__(self, dataset, limit: int | None = None, seed: int = 0, ignore: Sequence[int] = ()):
+        while not hasattr(dataset, "get_data") and hasattr(dataset, "dataset"):
+            dataset = dataset.dataset  # a loader's wrapper around the dataset itself
+        if not hasattr(dataset, "get_data"):
+            raise UserError(
+                f"{type(dataset).__name__} has no get_data(i), which gives a raw scene: use one dataset, no mix"
+            )
+        self.dataset, self.ignore = dataset, tuple(ignore)
+        count = len(dataset.data_list) if hasattr(dataset, "data_list") else len(dataset)
+        known = sorted((self._name(i), i) for i in range(count))
+        if limit is not None and limit < count:
+            picked = scene_rng("scenes", seed).permutation(count)[:limit]
+            known = [known[j] for j in sorted(picked)]
+        self.names, self.indices = [name for name, _ in known], [i for _, i in known]
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def __getitem__(self, position: int) -> dict:
+        """One scene; its `name` is unique within the list ("<split>/<scene>")."""
+        scene = {**self.dataset.get_data(self.indices[position]), "name": self.names[position]}
+        if self.ignore and "segment" in scene:
+            segment = np.asarray(scene["segment"])
+            scene["segment"] = np.where(np.isin(segment, self.ignore), -1, segment)
+        return scene
+
+    def __iter__(self) -> Iterator[dict]:
+        return (self[i] for i in range(len(self)))
+
+    def _name(self, index):
+        if hasattr(self.dataset, "get_data_name"):
+            split = self.dataset.get_split_name(index) if hasattr(self.dataset, "get_split_name") else ""
+            return f"{split}/{self.dataset.get_data_name(index)}"
+        scene = self.dataset.get_data(index)
+        return f"{scene.get('split', '')}/{scene['name']}"
+
+
+def check_scenes(train: SceneList, test: SceneList, num_classes: int) -> None:
+    """Read all scenes once, before hours go into their features.
+
+    UserError: a side without scenes or without labelled points, a scene on both sides, a label that is no class.
+    """
+    if not len(train) or not len(test):
+        raise UserError(f"{len(train)} train and {len(test)} test scenes: probes need at least one of each")
+    shared = sorted(set(train.names) & set(test.names))
+    if shared:
+        raise UserError(
+            f"{len(shared)} of {len(test)} test scenes are train scenes too (first: {shared[0]}): give data.train and "
+            "data.test different splits"
+        )
+    for side, scenes in (("train", train), ("test", test)):
+        labelled = sum(_count_labelled(side, scene, num_classes) for scene in scenes)
+        if not labelled:
+            raise UserError(
+                f"no point of the {len(scenes)} {side} scene(s) has a class (first: {scenes.names[0]}): probes need "
+                f"labels 0 to {num_classes - 1} in data.{side}"
+            )
+
+
+def _count_labelled(side, scene, num_classes):
+    values, counts = np.unique(np.asarray(scene.get("segment", [])), return_counts=True)
+    wrong = np.flatnonzero((values < -1) | (values >= num_classes))
+    if len(wrong):
+        value, count = values[wrong[0]], counts[wrong[0]]
+        raise UserError(
+            f"{side} scene {scene['name']} has the label {value} at {count:,} points, classes are 0 to "
+            f"{num_classes - 1} and -1 is unknown: name it unknown with test.ignore=[{value}], or set data.num_classes"
+        )
+    return int(counts[values >= 0].sum())
 
 
 class SceneFeatures(NamedTuple):
     """Chosen points of a scene: feat (n, C) float32, segment and instance (n,) with -1 unknown, coord (n, 3), row
-    (n,).
-    """
+    (n,)."""
 
     name: str
     feat: np.ndarray
@@ -41,12 +109,9 @@ class SceneFeatures(NamedTuple):
     coord: np.ndarray
     row: np.ndarray
 
-
-def choose_points(count: int, points: int | None, name: str, seed: int) -> np.ndarray:
-    """Row numbers of `points` of a scene's `count` points, rising; all of them when None or too few."""
-    if points is None or points >= count:
-        return np.arange(count)
-    return np.sort(scene_rng(name, seed).choice(count, points, replace=False))
+    def take(self, rows: np.ndarray, name: str | None = None) -> "SceneFeatures":
+        """Some of the points."""
+        return SceneFeatures(name or self.name, *(value[rows] for value in self[1:]))
 
 
 def extract_scene(

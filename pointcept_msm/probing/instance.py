@@ -9,9 +9,13 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import connected_components
 
-from pointcept_msm.probing.linear import LinearProbe, fit_linear, fit_ridge, split_scenes
+from pointcept_msm.probing.linear import LinearProbe, fit_linear, fit_ridge, pool
 from pointcept_msm.probing.metrics import Instances, instance_scores
+from pointcept_msm.probing.subsets import split_scenes
+from pointcept_msm.runtime.errors import UserError
 
 RADIUS_GRID = (0.1, 0.2, 0.4, 0.05)  # metres; the first when none finds anything
 
@@ -36,27 +40,17 @@ def offset_targets(coord: np.ndarray, instance: np.ndarray, ignore: int = -1) ->
     return target
 
 
-def fit_instance(
-    feat: Sequence[np.ndarray],
-    segment: Sequence[np.ndarray],
-    instance: Sequence[np.ndarray],
-    coord: Sequence[np.ndarray],
-    num_classes: int,
-    things: Sequence[int],
-    radius: float = 0.1,
-    l2: float = 1e-4,
-    semantic: LinearProbe | None = None,
-    device: str = "cpu",
-) -> InstanceProbe:
-    """Both heads from one array of each kind a scene. ValueError: no point has an instance of one of `things`."""
-    x, y = np.concatenate(feat), np.concatenate(segment)
-    target = np.concatenate([offset_targets(c, i) for c, i in zip(coord, instance, strict=True)])
-    known = (np.concatenate(instance) >= 0) & np.isin(y, np.asarray(things))
+def fit_instance(scenes, semantic: LinearProbe, things: Sequence[int], radius: float = RADIUS_GRID[0]) -> InstanceProbe:
+    """The offset head beside a fitted class head, from SceneFeatures. UserError: no point has an instance of one of
+    `things`."""
+    x, y = pool(scenes)
+    target = np.concatenate([offset_targets(s.coord, s.instance) for s in scenes])
+    known = (np.concatenate([s.instance for s in scenes]) >= 0) & np.isin(y, np.asarray(things))
     if not known.any():
-        raise ValueError(
-            f"no point has an instance of the classes {list(things)}; the instance probe needs labelled instances"
+        raise UserError(
+            f"no point to fit on has an instance of the classes {list(things)}: the instance probe needs scenes with "
+            "`instance`, and `things` that occur in them"
         )
-    semantic = semantic or fit_linear(x, y, num_classes, l2, device=device)
     return InstanceProbe(semantic, fit_ridge(x[known], target[known]), tuple(things), radius)
 
 
@@ -83,11 +77,7 @@ def predict_instances(probe: InstanceProbe, feat: np.ndarray, coord: np.ndarray,
 
 
 def choose_radius(
-    feat: Sequence[np.ndarray],
-    segment: Sequence[np.ndarray],
-    instance: Sequence[np.ndarray],
-    coord: Sequence[np.ndarray],
-    names: Sequence[str],
+    scenes,
     num_classes: int,
     things: Sequence[int],
     min_points: int = 100,
@@ -96,16 +86,17 @@ def choose_radius(
     l2: float = 1e-4,
     device: str = "cpu",
 ) -> float:
-    """The radius with the best AP25 + AP50 on held-out train scenes; the first of `radius_grid` if none scores."""
-    fit, held = split_scenes(names, seed=seed)
-    parts = [[values[i] for i in fit] for values in (feat, segment, instance, coord)]
-    probe = fit_instance(*parts, num_classes, things, l2=l2, device=device)
+    """The radius with the best AP25 + AP50 on held-out train scenes (SceneFeatures); the first of `radius_grid` if none
+    scores, or if there is one scene alone."""
+    if len(scenes) < 2:
+        return radius_grid[0]
+    fit, held = split_scenes([s.name for s in scenes], seed=seed)
+    fit, held = [scenes[i] for i in fit], [scenes[i] for i in held]
+    probe = fit_instance(fit, fit_linear(*pool(fit), num_classes, l2, device=device), things)
     best = (-1.0, radius_grid[0])
     for radius in radius_grid:
-        predictions = [predict_instances(probe._replace(radius=radius), feat[i], coord[i], min_points) for i in held]
-        scores = instance_scores(
-            predictions, [segment[i] for i in held], [instance[i] for i in held], things, min_points
-        )
+        found = [predict_instances(probe._replace(radius=radius), s.feat, s.coord, min_points) for s in held]
+        scores = instance_scores(found, [s.segment for s in held], [s.instance for s in held], things, min_points)
         best = max(best, (np.nan_to_num(scores["AP25"] + scores["AP50"], nan=-1.0), radius), key=lambda pair: pair[0])
     return best[1]
 
@@ -129,24 +120,12 @@ def cluster_points(coord: np.ndarray, radius: float) -> np.ndarray:
         first = np.flatnonzero(key[place] == key + step)
         near = np.square(mean[first] - mean[place[first]]).sum(1) <= radius**2
         links.append(np.stack([first[near], place[first[near]]]))
-    return connected_components(len(key), *np.concatenate(links, axis=1))[inverse]
+    first, second = np.concatenate(links, axis=1)
+    graph = coo_matrix((np.ones(len(first)), (first, second)), shape=(len(key), len(key)))
+    return connected_components(graph, directed=False)[1].astype(np.int64)[inverse]
 
 
 def _half_neighbourhood(size):
     """Key differences to the cells up to two away, one of each opposite pair."""
     steps = [(i, j, k) for i in range(-2, 3) for j in range(-2, 3) for k in range(-2, 3) if (i, j, k) > (0, 0, 0)]
     return [(i * int(size[1]) + j) * int(size[2]) + k for i, j, k in steps]
-
-
-def connected_components(count: int, first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Component (count,) of each node, numbered from 0 by its smallest node, from links first[i] - second[i]."""
-    label = np.arange(count)
-    while len(first):
-        low = np.minimum(label[first], label[second])
-        np.minimum.at(label, label[first], low)  # the root of either side moves to the smaller root
-        np.minimum.at(label, label[second], low)
-        while not np.array_equal(label, label[label]):
-            label = label[label]
-        apart = label[first] != label[second]
-        first, second = first[apart], second[apart]
-    return np.unique(label, return_inverse=True)[1]

@@ -6,13 +6,10 @@ queries, B bank rows, C channels, K classes.
 """
 
 from collections.abc import Sequence
-from functools import partial
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-
-from .screening import MOST_CANDIDATES, best_candidates, candidates, halves_pay, round_rows
 
 LevelSlice = tuple[str, float, slice]
 SPARE = 4  # neighbours kept beyond k, for those that tie with the last
@@ -20,9 +17,7 @@ ROUNDING = 2e-6  # of a cosine in float32
 
 
 def normalise_levels(feat: torch.Tensor, levels: Sequence[LevelSlice] | None = None) -> torch.Tensor:
-    """Each level's block scaled to length 1 / sqrt(L), so that a dot product is the mean cosine of the levels. (N,
-    C).
-    """
+    """Each level's block of (N, C) scaled to length 1 / sqrt(L): a dot product is the mean cosine of the levels."""
     slices = [s for _, _, s in levels] if levels else [slice(0, feat.shape[1])]
     blocks = [F.normalize(feat[:, s].float(), dim=1) for s in slices]
     return torch.cat(blocks, 1).div_(len(slices) ** 0.5)
@@ -49,35 +44,17 @@ def find_neighbours(
             f"queries are {tuple(query.shape)} and the bank {tuple(bank.shape)}; the bank needs rows of the same width"
         )
     keep = min(k + SPARE, len(bank))
-    best = [torch.full((len(part), keep), -2.0, device=device) for part in query.split(query_chunk)]  # below any cosine
+    queries = [normalise_levels(part.to(device), levels) for part in query.split(query_chunk)]
+    best = [torch.full((len(part), keep), -2.0, device=device) for part in queries]  # below any cosine
     row = [torch.zeros_like(part, dtype=torch.long) for part in best]
-    parts = [normalise_levels(part.to(device), levels) for part in query.split(query_chunk)]
-    search = partial(_screened_block, [round_rows(part) for part in parts]) if halves_pay(str(device)) else _whole_block
     for start in range(0, len(bank), bank_chunk):
         part = normalise_levels(bank[start : start + bank_chunk].to(device), levels)
-        for i, (value, index) in enumerate(search(parts, part, best, keep)):
+        for i, block in enumerate(queries):
+            value, index = (block @ part.T).topk(min(keep, len(part)), dim=1)
             best[i], place = torch.cat([best[i], value], 1).topk(keep, dim=1)
             row[i] = torch.cat([row[i], index + start], 1).gather(1, place)
     best, row = order_ties(torch.cat(best).cpu(), torch.cat(row).cpu(), len(bank))
     return best[:, :k], row[:, :k]
-
-
-def _whole_block(queries, bank, best, keep):
-    """The `keep` best of a part of the bank for each chunk of queries: similarities and rows of the part."""
-    for query in queries:
-        yield (query @ bank.T).topk(min(keep, len(bank)), dim=1)
-
-
-def _screened_block(rounded_queries, queries, bank, best, keep):
-    """As `_whole_block`, but only those that may enter the best so far."""
-    rounded = round_rows(bank)
-    for i, query in enumerate(queries):
-        floor = best[i][:, -1]
-        pairs = candidates(rounded_queries[i], rounded, floor) if floor.min() > -1 else None
-        if pairs is None or len(pairs) > MOST_CANDIDATES * len(query) * len(bank):
-            yield (query @ bank.T).topk(min(keep, len(bank)), dim=1)
-        else:
-            yield best_candidates(query, bank, pairs, keep)
 
 
 def order_ties(best: torch.Tensor, row: torch.Tensor, count: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -91,7 +68,7 @@ def order_ties(best: torch.Tensor, row: torch.Tensor, count: int) -> tuple[torch
 def vote(similarity: torch.Tensor, label: torch.Tensor, num_classes: int, temperature: float = 0.07) -> torch.Tensor:
     """Sum of exp(similarity / temperature) a class: similarity (Q, k), label (Q, k) -> (Q, K)."""
     weight = torch.exp((similarity - similarity[:, :1]) / temperature)  # the largest is 1: no overflow, same order
-    return (F.one_hot(label.long(), num_classes) * weight[..., None]).sum(1)
+    return torch.zeros(len(label), num_classes).scatter_add_(1, label.long(), weight)
 
 
 def predict_knn(
@@ -105,38 +82,19 @@ def predict_knn(
     device: str | torch.device = "cpu",
     **chunks: int,
 ) -> dict[int, np.ndarray]:
-    """Class of every query for each k of `ks`, {k: (Q,) int64}, from one search; bank labels must all be known (>=
-    0).
-    """
+    """Class of every query for each k of `ks`, {k: (Q,) int64}, from one search; bank labels must all be known (>= 0).
+
+    ValueError: a label that is no class."""
     bank_label = torch.as_tensor(np.asarray(bank_label)).long()
-    if len(bank_label) != len(bank) or (
-        len(bank_label) and not 0 <= bank_label.min() <= bank_label.max() < num_classes
-    ):
-        raise ValueError(
-            f"{len(bank_label)} labels for {len(bank)} bank rows; every row needs a class in 0..{num_classes - 1}, "
-            "drop unknown ones"
-        )
+    if len(bank_label) and not 0 <= bank_label.min() <= bank_label.max() < num_classes:
+        raise ValueError(f"the bank's labels must all be classes 0 to {num_classes - 1}; drop unknown ones")
     similarity, row = find_neighbours(query, bank, max(ks), levels, device, **chunks)
     return {k: vote(similarity[:, :k], bank_label[row[:, :k]], num_classes, temperature).argmax(1).numpy() for k in ks}
 
 
-def natural_bank(label: np.ndarray, size: int | None, seed: int = 0) -> np.ndarray:
-    """Row numbers of at most `size` known labels, drawn evenly: class shares as in the data. Sorted."""
+def draw_bank(label: np.ndarray, size: int | None, seed: int = 0) -> np.ndarray:
+    """Row numbers, rising, of at most `size` known labels, drawn evenly: class shares as in the data."""
     known = np.flatnonzero(np.asarray(label) >= 0)
     if size is None or len(known) <= size:
         return known
     return np.sort(np.random.default_rng(seed).choice(known, size, replace=False))
-
-
-def balanced_bank(label: np.ndarray, size: int | None, seed: int = 0) -> np.ndarray:
-    """Row numbers with the same count of every class that occurs, at most size // classes: as many as the rarest class
-    has, but 50 where it has fewer and then gives all. Sorted."""
-    label = np.asarray(label)
-    classes, counts = np.unique(label[label >= 0], return_counts=True)
-    if not len(classes):
-        return np.zeros(0, dtype=np.int64)
-    share = max(int(counts.min()), 50)
-    share = share if size is None else max(1, min(share, size // len(classes)))
-    rng = np.random.default_rng(seed)
-    rows = [rng.permutation(np.flatnonzero(label == c))[:share] for c in classes]
-    return np.sort(np.concatenate(rows))

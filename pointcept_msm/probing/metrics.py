@@ -38,31 +38,35 @@ def check_classes(name: str, label: np.ndarray, num_classes: int) -> None:
 
 
 def segmentation_scores(confusion: np.ndarray) -> dict[str, float]:
-    """mIoU, mAcc and allAcc in percent, from one confusion matrix over all scenes.
+    """mIoU, mAcc and allAcc in percent, from one confusion matrix over all scenes, by two rules.
 
-    The means run over the classes that occur in the target, so that every method has the same denominator whatever it
-    predicts; on a benchmark where all classes occur this is the usual mean.
+    mIoU and mAcc: means over the classes that occur in the target, so that every method has the same denominator
+    whatever it predicts. mIoU_all and mAcc_all: Pointcept's rule, means over all K classes, where one that does not
+    occur counts 0. `classes` says how many occur: the second figure is the first times classes / K.
     """
     confusion = np.asarray(confusion, dtype=np.float64)
     hit, target, pred = np.diag(confusion), confusion.sum(1), confusion.sum(0)
     occurs = target > 0
     if not occurs.any():
-        return dict(mIoU=float("nan"), mAcc=float("nan"), allAcc=float("nan"), classes=0)
+        return dict.fromkeys(("mIoU", "mAcc", "allAcc", "mIoU_all", "mAcc_all"), float("nan")) | dict(classes=0)
     iou = hit[occurs] / (target + pred - hit)[occurs]
     accuracy = hit[occurs] / target[occurs]
     return dict(
         mIoU=100 * float(iou.mean()),
         mAcc=100 * float(accuracy.mean()),
         allAcc=100 * float(hit.sum() / target.sum()),
+        mIoU_all=100 * float(iou.sum() / len(hit)),
+        mAcc_all=100 * float(accuracy.sum() / len(hit)),
         classes=int(occurs.sum()),
     )
 
 
 def class_iou(confusion: np.ndarray) -> np.ndarray:
-    """IoU of each class in percent (K,); NaN where the class does not occur in the target."""
+    """IoU of each class in percent (..., K) from confusion matrices (..., K, K); NaN where the target has no such
+    class."""
     confusion = np.asarray(confusion, dtype=np.float64)
-    hit, target = np.diag(confusion), confusion.sum(1)
-    union = target + confusion.sum(0) - hit
+    hit, target = np.diagonal(confusion, axis1=-2, axis2=-1), confusion.sum(-1)
+    union = target + confusion.sum(-2) - hit
     return np.where(target > 0, 100 * hit / np.maximum(union, 1), np.nan)
 
 

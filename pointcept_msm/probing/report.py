@@ -1,61 +1,81 @@
-"""What a probe reports: results.json, results.md and the printed tables, each row with what a reader needs to know."""
+"""What a probe reports: results.json with every number, results.md to read, and tables that fit a terminal."""
 
+import io
 import json
 import math
 import os
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
 from pointcept_msm.files.atomic import replace_file
+from pointcept_msm.probing.evaluate import Outcome
+from pointcept_msm.probing.metrics import class_iou
 from pointcept_msm.runtime.environment import git_revision, package_version
 
-# Order of the metric columns of the main table; label budgets and levels have tables of their own.
-COLUMNS = (
-    "knn_mIoU",
-    "knn_balanced_mIoU",
-    "knn1_mIoU",
-    "linear_mIoU",
-    "linear_mAcc",
-    "linear_allAcc",
-    "AP25",
-    "AP50",
-    "AP",
-)
+PROBES = {"knn": "kNN", "linear": "linear"}
+MAIN = {"knn_mIoU": "kNN", "linear_mIoU": "linear"}
+INSTANCES = {"AP25": "AP25", "AP50": "AP50", "AP": "AP"}
+FURTHER = {
+    "knn1_mIoU": "nearest neighbour",
+    "linear_mAcc": "linear mAcc",
+    "linear_allAcc": "linear allAcc",
+    "knn_mIoU_all": "kNN, all classes",
+    "linear_mIoU_all": "linear, all classes",
+}
+SHOWN_CLASSES = 40  # of a confusion matrix in results.md
 
 
 @dataclass
 class Row:
-    """One method's line. metrics: name -> one value a seed, in percent; checkpoint: hash of the weights or "-"."""
+    """One method's line. network: student, teacher, or "-"; checkpoint: hash of the weights or "-". metrics, chosen
+    hyper-parameters: name -> one value a seed; rooms: probe -> one {scene: confusion matrix (K, K)} a seed."""
 
     method: str
-    network: str  # student, teacher, or "-"
-    metrics: dict[str, list[float]]
+    network: str
     fit_scenes: int
     test_scenes: int
     width: int
     voxel_size: float | None = None
     checkpoint: str = "-"
-    chosen: dict[str, list] = field(default_factory=dict)  # hyper-parameters, one value a seed
+    metrics: dict[str, list[float]] = field(default_factory=dict)
+    chosen: dict[str, list] = field(default_factory=dict)
+    rooms: dict[str, list[dict[str, np.ndarray]]] = field(default_factory=dict)
 
-    def add(self, metrics: dict[str, float], chosen: dict) -> None:
+    def add(self, outcome: Outcome) -> None:
         """One seed's outcome."""
-        for table, values in ((self.metrics, metrics), (self.chosen, chosen)):
+        parts = ((self.metrics, outcome.metrics), (self.chosen, outcome.chosen), (self.rooms, outcome.confusion))
+        for table, values in parts:
             for name, value in values.items():
                 table.setdefault(name, []).append(value)
 
-    @property
-    def seeds(self) -> int:
-        return max((len(v) for v in self.metrics.values()), default=0)
+    def to_plain(self) -> dict:
+        """The row as results.json holds it: a room's matrix as [true class, predicted, points] where there are any."""
+        plain = {key: value for key, value in vars(self).items() if key not in ("metrics", "rooms")}
+        plain["seeds"] = max(map(len, self.metrics.values()))
+        plain["metrics"] = {name: summarise(values) for name, values in self.metrics.items()}
+        for key in ("class_iou", "confusion", "rooms"):
+            plain[key] = {}
+        for probe, seeds in self.rooms.items():
+            counts = np.stack([sum(rooms.values()) for rooms in seeds])  # (seeds, K, K)
+            plain["class_iou"][probe] = [summarise(values)["mean"] for values in class_iou(counts).T]
+            plain["confusion"][probe] = counts.sum(0).tolist()
+            plain["rooms"][probe] = [{name: to_triplets(counts) for name, counts in rooms.items()} for rooms in seeds]
+        return plain
+
+
+def to_triplets(counts: np.ndarray) -> list[list[int]]:
+    """[true class, predicted class, points] of each entry of a confusion matrix that is not 0."""
+    return [[int(t), int(p), int(counts[t, p])] for t, p in zip(*counts.nonzero(), strict=True)]
 
 
 def summarise(values: Sequence[float]) -> dict[str, float | None]:
-    """Mean, sample standard deviation over seeds (None for one seed) and the values themselves; NaN is written as
-    None.
-    """
+    """Mean, sample standard deviation over seeds (None for one seed) and the values; NaN is written as None."""
     values = [float(v) for v in values]
     mean = sum(values) / len(values)
     spread = math.sqrt(sum((v - mean) ** 2 for v in values) / (len(values) - 1)) if len(values) > 1 else None
@@ -63,65 +83,140 @@ def summarise(values: Sequence[float]) -> dict[str, float | None]:
     return dict(mean=clean[0], spread=clean[1], values=clean[2:])
 
 
-def build_results(rows: Sequence[Row], settings: dict | None = None, extra: dict | None = None) -> dict:
-    """Everything of a report as plain data."""
-    table = []
-    for row in rows:
-        line = asdict(row) | dict(seeds=row.seeds)
-        line["metrics"] = {name: summarise(values) for name, values in row.metrics.items()}
-        table.append(line)
-    return dict(
-        git_revision=git_revision(), version=package_version(), settings=settings or {}, rows=table, **(extra or {})
-    )
+def build_results(rows: Sequence[Row], settings: dict | None = None, names: Sequence[str] = ()) -> dict:
+    """Everything of a report as plain data; names: of the classes."""
+    facts = dict(git_revision=git_revision(), version=package_version(), settings=settings or {}, classes=list(names))
+    return facts | dict(rows=[row.to_plain() for row in rows])
 
 
 def save_report(folder: str | os.PathLike, results: dict) -> Path:
-    """Write results.json and results.md into `folder`, whole or not at all; returns the JSON's path."""
+    """Write results.json and results.md into `folder`, each whole or not at all; returns the JSON's path."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    texts = {"results.md": markdown_table(results), "results.json": json.dumps(results, indent=2, default=str) + "\n"}
-    for name, text in texts.items():
-        with replace_file(folder / name) as file:
-            file.write(text.encode())
+    with replace_file(folder / "results.json", "w") as file:
+        json.dump(results, file, allow_nan=False)
+    with replace_file(folder / "results.md", "w") as file:
+        file.write(markdown_report(results))
     return folder / "results.json"
 
 
-def main_table(results: dict) -> list[list[str]]:
-    """One line a method with the metrics of `COLUMNS`, as text, heading first."""
-    names = [c for c in COLUMNS if any(c in row["metrics"] for row in results["rows"])]
-    tail = ["seeds", "scenes fit/test", "width", "voxel m", "weights"]
-    table = [["method", "network", *[n.replace("_", " ") for n in names], *tail]]
-    for row in results["rows"]:
-        voxel = "-" if row["voxel_size"] is None else f"{row['voxel_size']:g}"
-        scenes = f"{row['fit_scenes']}/{row['test_scenes']}"
-        values = [_value(row["metrics"].get(n)) for n in names]
-        facts = [str(row["seeds"]), scenes, str(row["width"]), voxel, row["checkpoint"][:12]]
-        table.append([row["method"], row["network"], *values, *facts])
-    return table
+def metric_table(results: dict, columns: dict[str, str], corner: str) -> list[list[str]]:
+    """A heading and a line a method of those metrics that were measured; empty when none was."""
+    names = [name for name in columns if any(name in row["metrics"] for row in results["rows"])]
+    lines = [[_title(row), *[_value(row["metrics"].get(name)) for name in names]] for row in results["rows"]]
+    return [[corner, *[columns[name] for name in names]], *lines] if names else []
 
 
 def budget_table(results: dict, kind: str) -> list[list[str]]:
-    """Linear probes with few labels, one line a method: kind is "scenes" (share of them) or "points" (a scene)."""
+    """Means of linear probes with few labels: kind is "scenes" (share of them) or "points" (labelled ones a scene)."""
     prefix = f"linear_{kind}_"
     names = _names(results, lambda name: name.startswith(prefix))
-    if not names:
-        return []
-    budgets = [name.removeprefix(prefix).replace("%", " %") for name in names]
-    title = "linear mIoU, share of scenes" if kind == "scenes" else "linear mIoU, labelled points a scene"
-    names = [*names, *_names(results, lambda name: name == "linear_mIoU")]
-    head = [title, *budgets, *["all"][: len(names) - len(budgets)]]
-    return [head, *[[_title(row), *[_value(row["metrics"].get(n)) for n in names]] for row in results["rows"]]]
+    columns = {name: name.removeprefix(prefix).replace("%", " %") for name in names} | {"linear_mIoU": "all"}
+    corner = "linear, share of scenes" if kind == "scenes" else "linear, points a scene"
+    return [[cell.partition(" ±")[0] for cell in line] for line in metric_table(results, columns, corner)] * bool(names)
 
 
 def layer_table(results: dict) -> list[list[str]]:
-    """Table 11 of the paper: linear probes on each level alone and on all but it, two columns a method."""
+    """Table 11 of the paper: means of linear probes on each level alone and on all but it, two lines a method."""
     names = _names(results, lambda name: name.endswith(("_alone", "_without")))
     levels = list(dict.fromkeys(name.rpartition("_")[0] for name in names))
-    rows = [row for row in results["rows"] if any(name in row["metrics"] for name in names)]
-    head = [f"{_title(row)}, {kind}" for row in rows for kind in ("alone", "all but it")]
-    ends = ("alone", "without")
-    table = [[v, *[_value(r["metrics"].get(f"{v}_{end}")) for r in rows for end in ends]] for v in levels]
-    return [["linear mIoU, level", *head], *table] if table else []
+    lines = []
+    for row in [row for row in results["rows"] if any(name in row["metrics"] for name in names)]:
+        for end, words in (("alone", "alone"), ("without", "all but it")):
+            values = [_value(row["metrics"].get(f"{level}_{end}")).partition(" ±")[0] for level in levels]
+            lines.append([f"{_title(row)}, {words}", *values])
+    return [["linear, level", *[level.removeprefix("level") for level in levels]], *lines] if lines else []
+
+
+def short_tables(results: dict) -> list[list[list[str]]]:
+    """The tables of a terminal that have content, each at most 80 columns wide."""
+    budgets = [budget_table(results, kind) for kind in ("scenes", "points")]
+    tables = [metric_table(results, MAIN, "mIoU"), metric_table(results, INSTANCES, "instances"), *budgets]
+    return [table for table in (*tables, layer_table(results)) if table]
+
+
+def describe(results: dict) -> str:
+    """What the figures are, in a few sentences: rule, scenes, seeds, settings."""
+    row, settings = results["rows"][0], results["settings"]
+    text = "Percent"
+    for counts in list(row["confusion"].values())[:1]:
+        occur = sum(map(any, counts))
+        text += f"; mIoU over the {occur} of {len(counts)} classes that occur in the test scenes, one confusion matrix"
+    words = dict(points_per_scene="points a train scene", test_points="points a test scene", k="k")
+    shown = "".join(f"{settings[key] or 'all'} {words[key]}, " for key in words if key in settings and key != "k")
+    shown += f"k {settings['k']}, " if "k" in settings else ""
+    return (
+        f"{text}; ± is the standard deviation over seeds. {row['fit_scenes']} train and {row['test_scenes']} test "
+        f"scenes, {shown}{row['seeds']} seed(s); git {results['git_revision']}."
+    )
+
+
+def fact_table(results: dict) -> list[list[str]]:
+    """The further figures and what made each row."""
+    table = metric_table(results, FURTHER, "method") or [["method"], *[[_title(row)] for row in results["rows"]]]
+    table[0] += ["seeds", "scenes fit/test", "width", "voxels", "weights"]
+    for line, row in zip(table[1:], results["rows"], strict=True):
+        voxel_size = f"{100 * row['voxel_size']:g} cm" if row["voxel_size"] else "-"
+        line += [str(row["seeds"]), f"{row['fit_scenes']}/{row['test_scenes']}", str(row["width"]), voxel_size]
+        line.append(row["checkpoint"][:12])
+    return table
+
+
+def class_table(results: dict) -> list[list[str]]:
+    """IoU of each class, a column a method and probe; "-" where the class does not occur."""
+    columns = {
+        f"{_title(row)}, {PROBES[probe]}": values
+        for row in results["rows"]
+        for probe, values in row["class_iou"].items()
+    }
+    if not columns:
+        return []
+    lines = [
+        [_class_name(results, i), *["-" if v is None else f"{v:.1f}" for v in values]]
+        for i, values in enumerate(zip(*columns.values(), strict=True))
+    ]
+    return [["IoU", *columns], *lines]
+
+
+def confusion_table(results: dict, counts: Sequence[Sequence[int]]) -> list[list[str]]:
+    """A confusion matrix as shares of each true class in percent; classes that do not occur have no line."""
+    occur = [i for i, line in enumerate(counts) if sum(line)]
+    lines = [[_class_name(results, i), *[f"{100 * n / sum(counts[i]):.0f}" for n in counts[i]]] for i in occur]
+    return [["true \\ predicted", *[_class_name(results, i) for i in range(len(counts))]], *lines]
+
+
+def markdown_report(results: dict) -> str:
+    """All tables in Markdown, the short ones first; confusion matrices of the networks' rows last."""
+    parts = [*map(format_table, short_tables(results)), describe(results)]
+    rule = '"All classes": Pointcept\'s rule, the mean over all classes, where one that does not occur counts 0.'
+    parts += [f"## Further figures\n\n{rule}", format_table(fact_table(results))]
+    if classes := class_table(results):
+        parts += ["## Classes", format_table(classes)]
+    for row in results["rows"]:
+        for probe, counts in row["confusion"].items():
+            if row["network"] != "-" and len(counts) <= SHOWN_CLASSES:
+                parts.append(
+                    f"## Confusion: {_title(row)}, {PROBES[probe]}\n\nPercent of the points of the true class."
+                )
+                parts.append(format_table(confusion_table(results, counts)))
+    return "\n\n".join(parts) + "\n"
+
+
+def print_table(results: dict) -> None:
+    """The short tables on the terminal, with what they mean below."""
+    print("\n\n".join([*map(format_table, short_tables(results)), describe(results)]), flush=True)
+
+
+def format_table(table: list[list[str]]) -> str:
+    """A heading and lines as a Markdown table whose columns are aligned, so that it reads as text too."""
+    head, *lines = table
+    drawn, console = Table(box=box.MARKDOWN), Console(file=io.StringIO(), width=10_000, markup=False, emoji=False)
+    for i, name in enumerate(head):
+        drawn.add_column(name, justify="right" if i else "left")
+    for cells in lines:
+        drawn.add_row(*cells)
+    console.print(drawn)
+    return "\n".join(line.rstrip() for line in console.file.getvalue().splitlines() if line.strip())
 
 
 def _names(results, wanted):
@@ -133,45 +228,8 @@ def _title(row):
     return row["method"] if row["network"] == "-" else f"{row['method']} {row['network']}"
 
 
-def all_tables(results: dict) -> list[list[list[str]]]:
-    """The tables that have content: main, budgets, layers; each a heading and its lines."""
-    budgets = [budget_table(results, kind) for kind in ("scenes", "points")]
-    main = main_table(results)
-    return [table for table in (main, *budgets, layer_table(results)) if table]
-
-
-def markdown_table(results: dict) -> str:
-    """The tables in Markdown, with the meaning of ±, the probes' settings and the git revision below them."""
-    parts = []
-    for head, *lines in all_tables(results):
-        rows = (head, ["---"] * len(head), *lines)
-        parts.append("\n".join("| " + " | ".join(cells) + " |" for cells in rows))
-    parts.append(f"Percent; ± is the standard deviation over seeds. {describe_settings(results['settings'])}")
-    parts.append(f"Git revision {results['git_revision']}.\n")
-    return "\n\n".join(parts)
-
-
-def describe_settings(settings: dict) -> str:
-    """One sentence of what decides the figures besides the weights."""
-    words = dict(
-        points_per_scene="points a train scene", test_points="points a test scene", k="k", temperature="temperature"
-    )
-    shown = [f"{words[key]} {settings[key] or 'all'}" for key in words if key in settings]
-    return f"Settings: {', '.join(shown)}." if shown else ""
-
-
-def print_table(results: dict, console: Console | None = None) -> None:
-    """The tables on the terminal; lines are never folded where there is no terminal to fold for."""
-    console = console or Console()
-    if not console.is_terminal:
-        console = Console(file=console.file, width=250)
-    for head, *lines in all_tables(results):
-        table = Table(caption=f"percent, ± over seeds; git {results['git_revision']}")
-        for name in head:
-            table.add_column(name)
-        for cells in lines:
-            table.add_row(*cells)
-        console.print(table)
+def _class_name(results, index):
+    return str(results["classes"][index]) if index < len(results["classes"]) else str(index)
 
 
 def _value(summary):

@@ -32,7 +32,7 @@ def test_values_agree(path):
     assert val.keep_inverse and not val.random and not train.get("keep_inverse")
     assert cfg.model.num_classes == cfg.data.num_classes == len(cfg.data.names)
     assert cfg.model.criteria.ignore_index == cfg.data.ignore_index == -1
-    assert cfg.evaluate and "SemSegEvaluator" in [hook.type for hook in cfg.hooks]
+    assert cfg.evaluate and "MSMSemSegEvaluator" in [hook.type for hook in cfg.hooks]
     assert cfg.optimizer.lr == cfg.scheduler.max_lr
     assert bool(cfg.model.get("weight")) != path.stem.startswith("supervised-")
 

@@ -5,12 +5,10 @@ import logging
 import numpy as np
 import pytest
 import torch
-from sklearn.metrics import confusion_matrix, jaccard_score
 from torch import nn
 
 from pointcept_msm.embedded.hooks import HookBase, build_hooks
 from pointcept_msm.embedded.hooks.checkpoint_loader import load_pth, load_weights, rename_keys
-from pointcept_msm.embedded.hooks.semseg_evaluator import build_confusion, score_confusion
 from pointcept_msm.embedded.storage import EventStorage
 from pointcept_msm.files.weights import save_checkpoint
 from tests import toy
@@ -78,35 +76,6 @@ def test_a_missing_weight_file_is_refused(tmp_path):
     trainer = toy.build_trainer(tmp_path, ["weight=nowhere.pth"])
     with pytest.raises(FileNotFoundError, match=r"no checkpoint at nowhere\.pth"):
         trainer.train()
-
-
-def test_scores_against_scikit_learn():
-    rng = np.random.default_rng(0)
-    true, guess = rng.integers(-1, 4, 500), rng.integers(0, 5, 500)
-    confusion = build_confusion(torch.from_numpy(guess), torch.from_numpy(true), 5)
-    known = true >= 0
-    assert np.array_equal(confusion.numpy(), confusion_matrix(true[known], guess[known], labels=range(5)))
-    iou, accuracy, all_acc = score_confusion(confusion)
-    expected = jaccard_score(true[known], guess[known], labels=range(5), average=None, zero_division=0)
-    np.testing.assert_allclose(iou, expected)
-    assert accuracy[4] == 0 and all_acc == pytest.approx((true == guess)[known].mean())
-
-
-def test_evaluator_expands_voxels_to_points(tmp_path):
-    trainer = toy.build_trainer(tmp_path)
-    evaluator = next(hook for hook in trainer.hooks if type(hook).__name__ == "SemSegEvaluator")
-    logits = torch.eye(2)[[0, 1, 0]]  # voxels say 0, 1, 0
-    batch = dict(
-        segment=torch.zeros(3, dtype=torch.long),
-        offset=torch.tensor([3]),
-        inverse=torch.tensor([0, 0, 1, 2]),
-        origin_segment=torch.tensor([0, 1, 1, -1]),
-    )
-    _, confusion = evaluator.eval_batch(lambda _: dict(seg_logits=logits), batch)
-    assert confusion.tolist() == [[1, 0], [1, 1]]
-    with pytest.raises(ValueError, match="several scenes"):
-        evaluator.eval_batch(lambda _: dict(seg_logits=logits), {**batch, "offset": torch.tensor([1, 3])})
-    trainer.close()
 
 
 def test_model_hook_forwards_every_event(tmp_path):

@@ -56,7 +56,7 @@ model = dict(
 )
 hooks = [
     dict(type="CheckpointLoader", keywords="module.student.backbone", replacement="module.backbone"),
-    dict(type="InformationWriter"), dict(type="SemSegEvaluator"), dict(type="MSMMetricsWriter"),
+    dict(type="InformationWriter"), dict(type="MSMSemSegEvaluator"), dict(type="MSMMetricsWriter"),
     dict(type="MSMCheckpointer"), dict(type="PreciseEvaluator"),
 ]
 test = dict(type="MSMSemSegTester", verbose=True)

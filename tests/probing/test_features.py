@@ -1,10 +1,13 @@
-"""Features of scenes: the choice of points, the cache and what decides its names."""
+"""Scenes and their features: lists, what is refused before anything runs, the cache and what decides its names."""
+
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from pointcept_msm.probing.baselines import RawInput
-from pointcept_msm.probing.features import cache_key, choose_points, extract_scene, extract_scenes
+from pointcept_msm.probing.features import SceneList, cache_key, check_scenes, extract_scene, extract_scenes
+from pointcept_msm.probing.sources import RawInput
+from tests.probe_toy import ProbeToyDataset
 
 
 def make_scene(name="train/a", seed=0, points=500):
@@ -21,12 +24,63 @@ class CountingSource(RawInput):
         return super().extract(*args, **kwargs)
 
 
-def test_points_follow_name_and_seed():
-    rows = choose_points(500, 100, "a", 0)
-    assert len(np.unique(rows)) == 100 and np.array_equal(rows, choose_points(500, 100, "a", 0))
-    assert not np.array_equal(rows, choose_points(500, 100, "b", 0))
-    assert not np.array_equal(rows, choose_points(500, 100, "a", 1))
-    assert np.array_equal(choose_points(50, 100, "a", 0), choose_points(50, None, "a", 0))
+def test_order_and_limit_go_by_name():
+    one, other = SceneList(ProbeToyDataset(scenes=12)), SceneList(ProbeToyDataset(scenes=12, reverse=True))
+    assert len(one) == 12 and one.names == other.names and one[3]["name"] == one.names[3]
+    assert (one[3]["coord"] == other[3]["coord"]).all()
+    wrapped = SceneList(SimpleNamespace(dataset=ProbeToyDataset(scenes=12)))
+    assert wrapped.names == one.names
+    few = SceneList(ProbeToyDataset(scenes=12), limit=5)
+    assert few.names == SceneList(ProbeToyDataset(scenes=12, reverse=True), limit=5).names
+    assert [s["name"] for s in few] == few.names and len(set(few.names)) == 5
+    with pytest.raises(ValueError, match="list has no get_data"):
+        SceneList([1, 2])
+
+
+def relabelled(split, scene, change):
+    """The toy scenes of a split, the labels of one of them changed."""
+    dataset = ProbeToyDataset(split)
+    get_data = dataset.get_data
+
+    def changed(index):
+        data = get_data(index)
+        return data | dict(segment=change(data["segment"])) if index == scene else data
+
+    dataset.get_data = changed
+    return dataset
+
+
+def test_scenes_on_both_sides_are_refused():
+    train, test = SceneList(ProbeToyDataset("train")), SceneList(ProbeToyDataset("val"))
+    check_scenes(train, test, 3)
+    with pytest.raises(ValueError, match="4 of 4 test scenes are train scenes too"):
+        check_scenes(train, train, 3)
+    with pytest.raises(ValueError, match="0 train and 4 test scenes"):
+        check_scenes(SceneList(ProbeToyDataset(scenes=0)), test, 3)
+
+
+@pytest.mark.parametrize("value", [255, 3, -100])
+def test_a_label_that_is_no_class_is_named(value):
+    """In the last test scene, so that nothing less than a look at all of them finds it."""
+    dataset = relabelled("val", 3, lambda segment: np.where(np.arange(240) < 7, value, segment))
+    train = SceneList(ProbeToyDataset("train"))
+    message = rf"test scene val/scene3 has the label {value} at 7 points, classes are 0 to 2 .* test.ignore=\[{value}\]"
+    with pytest.raises(ValueError, match=message):
+        check_scenes(train, SceneList(dataset), 3)
+    ignoring = SceneList(dataset, ignore=[value])
+    check_scenes(train, ignoring, 3)
+    assert (ignoring[3]["segment"][:7] == -1).all() and (ignoring[3]["segment"][7:] >= 0).all()
+
+
+@pytest.mark.parametrize("side", ["train", "test"])
+def test_a_side_without_labels_is_refused(side):
+    dataset = ProbeToyDataset("val")
+    get_data = dataset.get_data
+    dataset.get_data = lambda i: get_data(i) | dict(segment=np.full(240, -1))
+    labelled, bare = SceneList(ProbeToyDataset("train")), SceneList(dataset)
+    pair = (bare, labelled) if side == "train" else (labelled, bare)
+    with pytest.raises(ValueError, match=rf"no point of the 4 {side} scene\(s\) has a class .* in data.{side}"):
+        check_scenes(*pair, 3)
 
 
 def test_labels_belong_to_the_features():
@@ -49,18 +103,12 @@ def test_what_decides_a_cached_name():
     source, scene = RawInput(), make_scene()
     name = cache_key(source, scene, 50, 0, "exact")
     assert name == cache_key(source, make_scene(), 50, 0, "exact") and name.startswith("train_a-")
+    assert name == cache_key(source, scene | dict(segment=None), 50, 0, "exact")  # labels are not in it
     moved = dict(scene, coord=scene["coord"] + 1)
     other = RawInput(("color",))
     changes = [(source, moved, 50, 0, "exact"), (other, scene, 50, 0, "exact"), (source, scene, 51, 0, "exact")]
     changes += [(source, scene, 50, 1, "exact"), (source, scene, 50, 0, "nearest")]
     assert len({name, *(cache_key(*c) for c in changes)}) == 6
-
-
-def test_labels_do_not_change_the_name():
-    scene = make_scene()
-    assert cache_key(RawInput(), scene, 5, 0, "exact") == cache_key(
-        RawInput(), scene | dict(segment=None), 5, 0, "exact"
-    )
 
 
 def test_a_broken_extraction_leaves_no_file(tmp_path):

@@ -1,4 +1,4 @@
-"""Clustering against scipy's connected components, and the instance probe on scenes whose answer is known."""
+"""Clustering against an exact radius search, and the instance probe on scenes whose answer is known."""
 
 import numpy as np
 import pytest
@@ -9,12 +9,13 @@ from scipy.spatial import cKDTree
 from pointcept_msm.probing.instance import (
     choose_radius,
     cluster_points,
-    connected_components,
     fit_instance,
     offset_targets,
     predict_instances,
 )
+from pointcept_msm.probing.linear import fit_linear, pool
 from pointcept_msm.probing.metrics import instance_scores
+from tests.probe_toy import make_features
 
 
 def same_partition(a, b):
@@ -22,16 +23,9 @@ def same_partition(a, b):
     return len(pairs) == len(np.unique(a)) == len(np.unique(b))
 
 
-def test_components_equal_scipy():
-    rng = np.random.default_rng(0)
-    for nodes, links in ((50, 20), (500, 400), (500, 2000), (10, 0)):
-        a, b = rng.integers(0, nodes, (2, links))
-        want = scipy_components(coo_matrix((np.ones(links), (a, b)), shape=(nodes, nodes)), directed=False)[1]
-        assert same_partition(connected_components(nodes, a, b), want)
-
-
-def test_long_chain():
-    assert len(np.unique(connected_components(1000, np.arange(999), np.arange(1, 1000)))) == 1
+def test_a_long_chain_is_one_cluster():
+    coord = np.c_[0.09 * np.arange(1000), np.zeros((1000, 2))]
+    assert len(np.unique(cluster_points(np.random.default_rng(0).permutation(coord), 0.1))) == 1
 
 
 def test_clusters_equal_exact_radius_search_when_gaps_are_clear():
@@ -58,34 +52,35 @@ def make_scene(seed, boxes=5):
     coord = np.concatenate([coord, floor]).astype(np.float32)
     offset = offset_targets(coord, instance)
     feat = np.c_[np.eye(3)[segment], offset + 0.01 * rng.standard_normal(offset.shape)].astype(np.float32)
-    return feat, segment, instance, coord
+    return make_features(f"s{seed}", feat, segment, instance, coord)
 
 
 def test_offsets_point_to_the_mean():
-    _, _, instance, coord = make_scene(0)
-    target = offset_targets(coord, instance)
+    scene = make_scene(0)
+    target = offset_targets(scene.coord, scene.instance)
     for i in range(5):
-        assert np.allclose((coord + target)[instance == i], coord[instance == i].mean(0), atol=1e-5)
-    assert not target[instance < 0].any()
+        mine = scene.instance == i
+        assert np.allclose((scene.coord + target)[mine], scene.coord[mine].mean(0), atol=1e-5)
+    assert not target[scene.instance < 0].any()
 
 
 def test_probe_finds_touching_boxes():
     """Without offsets the boxes of a class run together; with them every box is found."""
     train, test = [make_scene(i) for i in range(4)], [make_scene(i) for i in (10, 11)]
-    probe = fit_instance(*zip(*train, strict=True), num_classes=3, things=(1, 2), radius=0.1)
-    _, segment, instance, _ = zip(*test, strict=True)
-    predictions = [predict_instances(probe, f, c, min_points=20) for f, _, _, c in test]
-    assert instance_scores(predictions, segment, instance, (1, 2), 20)["AP50"] == pytest.approx(100)
+    probe = fit_instance(train, fit_linear(*pool(train), 3), things=(1, 2))
+
+    def score(probe):
+        predictions = [predict_instances(probe, s.feat, s.coord, min_points=20) for s in test]
+        return instance_scores(predictions, [s.segment for s in test], [s.instance for s in test], (1, 2), 20)["AP50"]
+
+    assert score(probe) == pytest.approx(100)
     still = probe._replace(offset=probe.offset._replace(weight=probe.offset.weight * 0, bias=probe.offset.bias * 0))
-    predictions = [predict_instances(still, f, c, min_points=20) for f, _, _, c in test]
-    assert instance_scores(predictions, segment, instance, (1, 2), 20)["AP50"] < 80
+    assert score(still) < 80
 
 
 def test_radius_is_chosen_and_missing_instances_are_an_error():
     train = [make_scene(i) for i in range(4)]
-    parts = list(zip(*train, strict=True))
-    radius = choose_radius(*parts, [f"s{i}" for i in range(4)], 3, (1, 2), min_points=20, radius_grid=(1.0, 0.1))
-    assert radius == 0.1
-    parts[2] = [np.full_like(i, -1) for i in parts[2]]
-    with pytest.raises(ValueError, match="needs labelled instances"):
-        fit_instance(*parts, 3, (1, 2))
+    assert choose_radius(train, 3, (1, 2), min_points=20, radius_grid=(1.0, 0.1)) == 0.1
+    bare = [s._replace(instance=np.full_like(s.instance, -1)) for s in train]
+    with pytest.raises(ValueError, match="needs scenes with `instance`"):
+        fit_instance(bare, None, (1, 2))

@@ -5,15 +5,9 @@ import pytest
 import torch
 from sklearn.neighbors import NearestNeighbors
 
-from pointcept_msm.probing import knn
-from pointcept_msm.probing.knn import balanced_bank, find_neighbours, natural_bank, normalise_levels, predict_knn
+from pointcept_msm.probing.knn import draw_bank, find_neighbours, normalise_levels, predict_knn
 
 LEVELS = [("a", 0.02, slice(0, 6)), ("b", 0.04, slice(6, 16))]
-
-
-@pytest.fixture(autouse=True, params=[False, True], ids=["whole", "screened"])
-def screening(request, monkeypatch):
-    monkeypatch.setattr(knn, "halves_pay", lambda device: request.param)
 
 
 def clusters(seed=0, rows=600, width=16, classes=5, noise=1.0):
@@ -98,16 +92,9 @@ def test_small_bank_and_errors():
         find_neighbours(bank[:, :4], bank)
 
 
-def test_banks():
+def test_bank():
     label = np.repeat([0, 1, 2, -1], [800, 150, 50, 500])
-    natural, balanced = natural_bank(label, 500), balanced_bank(label, 300)
-    assert len(natural) == 500 and label[natural].min() == 0
-    assert abs(np.mean(label[natural] == 0) - 0.8) < 0.08
-    assert np.bincount(label[balanced]).tolist() == [50, 50, 50]
-    assert np.bincount(label[balanced_bank(label, None)]).tolist() == [50, 50, 50]
-    assert np.bincount(label[balanced_bank(label, 60)]).tolist() == [20, 20, 20]
-    rare = np.repeat([0, 1], [90, 10])
-    assert np.bincount(rare[balanced_bank(rare, None)]).tolist() == [50, 10]
-    assert np.array_equal(natural, natural_bank(label, 500)) and not np.array_equal(
-        natural, natural_bank(label, 500, seed=1)
-    )
+    bank = draw_bank(label, 500)
+    assert len(bank) == 500 and label[bank].min() == 0 and abs(np.mean(label[bank] == 0) - 0.8) < 0.08
+    assert np.array_equal(draw_bank(label, None), np.arange(1000))
+    assert np.array_equal(bank, draw_bank(label, 500)) and not np.array_equal(bank, draw_bank(label, 500, seed=1))

@@ -6,8 +6,9 @@ from scipy.special import logsumexp
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.preprocessing import StandardScaler
 
-from pointcept_msm.probing.linear import choose_l2, fit_linear, fit_linear_path, fit_ridge, fit_scaler, split_scenes
+from pointcept_msm.probing.linear import choose_l2, fit_linear, fit_linear_path, fit_ridge, fit_scaler
 from pointcept_msm.probing.metrics import confusion_matrix, segmentation_scores
+from tests.probe_toy import make_features
 
 
 def clusters(seed=0, rows=1500, width=24, classes=6, noise=1.5):
@@ -65,7 +66,7 @@ def test_unknown_labels_do_not_count():
     x, y = clusters(rows=400)
     half = np.where(np.arange(400) < 200, y, -1)
     assert np.array_equal(fit_linear(x, half, 6).weight, fit_linear(x[:200], y[:200], 6).weight)
-    with pytest.raises(ValueError, match="none of 400 rows"):
+    with pytest.raises(ValueError, match="none of the 400 points"):
         fit_linear(x, np.full(400, -1), 6)
     with pytest.raises(ValueError, match="train classes run from 0 to 5; allowed 0 to 3"):
         fit_linear(x, y, 4)
@@ -89,25 +90,10 @@ def test_regularisation_is_chosen_on_held_out_scenes():
                 label,
             )
         )
-    feat, label = zip(*scenes, strict=True)
-    names = [f"s{i}" for i in range(8)]
-    chosen, probe = choose_l2(feat, label, 2, names, l2_grid=(1e-6, 1.0))
+    scenes = [make_features(f"s{i}", feat, label) for i, (feat, label) in enumerate(scenes)]
+    chosen, probe = choose_l2(scenes, 2, l2_grid=(1e-6, 1.0))
     assert chosen == 1.0 and probe.weight.shape == (62, 2)
-    order = rng.permutation(8)  # the order of scenes does not matter
-    again, _ = choose_l2(
-        [feat[i] for i in order], [label[i] for i in order], 2, [names[i] for i in order], l2_grid=(1e-6, 1.0)
-    )
-    assert again == chosen
-
-
-def test_split_scenes():
-    names = [f"scene{i}" for i in range(10)]
-    fit, held = split_scenes(names, share=0.3)
-    assert sorted(fit + held) == list(range(10)) and len(held) == 3
-    other = split_scenes(names[::-1], share=0.3)[1]
-    assert {names[i] for i in held} == {names[::-1][i] for i in other}
-    with pytest.raises(ValueError, match="at least 2"):
-        split_scenes(["one"])
+    assert choose_l2(scenes[::-1], 2, l2_grid=(1e-6, 1.0))[0] == chosen  # the order of scenes does not matter
 
 
 def test_ridge_equals_sklearn():

@@ -36,6 +36,17 @@ def test_ignored_and_absent_classes():
     assert scores["mAcc"] == pytest.approx(75) and scores["allAcc"] == pytest.approx(75)
 
 
+def test_both_rules_for_a_class_that_does_not_occur():
+    """As in Pointcept's evaluators: I / (U + 1e-10), then the plain mean over all classes."""
+    confusion = np.array([[80, 20, 0], [10, 90, 0], [0, 0, 0]])
+    hit, union = np.diag(confusion), confusion.sum(0) + confusion.sum(1) - np.diag(confusion)
+    scores = segmentation_scores(confusion)
+    assert scores["mIoU_all"] == pytest.approx(100 * np.mean(hit / (union + 1e-10)))
+    assert scores["mIoU"] == pytest.approx(100 * (80 / 110 + 90 / 120) / 2)
+    assert scores["mAcc_all"] == pytest.approx(100 * np.mean(hit / (confusion.sum(1) + 1e-10)))
+    assert scores["mIoU_all"] == pytest.approx(scores["mIoU"] * scores["classes"] / 3)
+
+
 def test_one_matrix_over_all_scenes_is_not_the_mean_of_scenes():
     a, b = confusion_matrix([0] * 90 + [1] * 10, [0] * 100, 2), confusion_matrix([1], [1], 2)
     assert segmentation_scores(a + b)["mIoU"] == pytest.approx(100 * (90 / 100 + 1 / 11) / 2)

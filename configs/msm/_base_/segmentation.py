@@ -23,7 +23,7 @@ hooks = [
     dict(type="CheckpointLoader"),
     dict(type="IterationTimer", warmup_iter=2),
     dict(type="InformationWriter"),
-    dict(type="SemSegEvaluator"),
+    dict(type="MSMSemSegEvaluator"),
     dict(type="MSMMetricsWriter"),
     dict(type="MSMCheckpointer"),
 ]

@@ -15,7 +15,6 @@ from pointcept_msm.embedded.hooks import (  # noqa: E402  registration needs HOO
     information_writer,
     iteration_timer,
     model_hook,
-    semseg_evaluator,
 )
 
 __all__ = [
@@ -26,5 +25,4 @@ __all__ = [
     "information_writer",
     "iteration_timer",
     "model_hook",
-    "semseg_evaluator",
 ]

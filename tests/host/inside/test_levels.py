@@ -8,7 +8,7 @@ from pointcept_msm.host import HOST, build_model
 if HOST != "pointcept":
     pytest.skip("needs the Pointcept host: test_in_pointcept.py runs it there", allow_module_level=True)
 
-from pointcept_msm.engines.hooks.probe_evaluator import MSMProbeEvaluator
+from pointcept_msm.engines.evaluators import MSMProbeEvaluator
 from pointcept_msm.features.extractor import FeatureExtractor
 from pointcept_msm.host.levels import LevelNetwork
 from tests.host.miniature import GRID, NETWORK, SPUNET, make_config, make_scene, write_scenes

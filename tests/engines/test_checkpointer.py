@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from pointcept_msm.embedded.hooks.checkpoint_saver import save_pth
-from pointcept_msm.engines.hooks.checkpointer import MSMCheckpointer
+from pointcept_msm.engines import checkpointer
+from pointcept_msm.engines.checkpointer import MSMCheckpointer, write_last
 from pointcept_msm.files.weights import load_checkpoint
 from tests import toy
 
@@ -166,12 +166,12 @@ def test_a_run_whose_checkpoints_are_all_torn_says_what_is_left(tmp_path, left, 
 def test_a_full_disk_leaves_the_old_file_intact(tmp_path):
     """The kernel refuses to let a file grow beyond a limit, in the middle of the write."""
     path = tmp_path / "model_last.pth"
-    save_pth({"weight": torch.ones(10)}, path)
+    write_last({"weight": torch.ones(10)}, tmp_path)
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))
     try:
-        with pytest.raises(OSError, match=r"cannot write .*model_last\.pth: .*the file of before is intact") as caught:
-            save_pth({"weight": torch.ones(1_000_000)}, path)
+        with pytest.raises(OSError, match=r"cannot write .*model_new\.pth") as caught:
+            write_last({"weight": torch.ones(1_000_000)}, tmp_path)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert caught.value.errno == errno.EFBIG and "\n" not in str(caught.value)
@@ -184,8 +184,8 @@ def test_no_space_is_said_in_plain_words(tmp_path, monkeypatch):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(torch, "save", full)
-    with pytest.raises(OSError, match=r"the disk is full \(nothing was left there\)"):
-        save_pth({}, tmp_path / "model_last.pth")
+    with pytest.raises(OSError, match="the disk is full"):
+        write_last({}, tmp_path)
 
 
 def test_events_are_on_the_disk_before_the_checkpoint_they_lead_to(tmp_path):
@@ -225,15 +225,15 @@ def test_the_best_is_kept_and_epochs_on_request(tmp_path):
             info, values = self.trainer.comm_info, (0.5, 0.2)
             info.update(current_metric_value=values[self.trainer.epoch], current_metric_name="toy")
 
-    trainer = toy.build_trainer(tmp_path, hooks=[dict(type="MSMCheckpointer", save_freq=1, keep=1, export=False)])
+    trainer = toy.build_trainer(tmp_path, hooks=[dict(type="MSMCheckpointer", save_freq=1)])
     hook = FallingMetric()
     hook.trainer = trainer
     trainer.hooks.insert(0, hook)
     trainer.train()
     folder = (tmp_path / LAST).parent
-    assert {p.name for p in folder.iterdir()} == {"model_last.pth", "model_best.pth", "epoch_1.pth", "epoch_2.pth"}
+    names = {"model_last.pth", "model_last.prev.pth", "model_best.pth", "epoch_1.pth", "epoch_2.pth"}
+    assert {p.name for p in folder.iterdir()} == names
     assert read(folder / "model_best.pth")["epoch"] == 1 and read(folder / "model_last.pth")["epoch"] == 2
-    assert not (tmp_path / "run/student.safetensors").exists()
 
 
 def test_export_holds_weights_config_and_provenance(whole):
@@ -284,7 +284,7 @@ def test_in_the_pointcept_host_it_saves_epochs_only(tmp_path):
     whole_trainer = toy.build_trainer(tmp_path)
     bare = Bare()
     for name in ("cfg", "logger", "model", "optimizer", "scheduler", "scaler", "comm_info", "hooks", "epoch",
-                 "best_metric_value"):  # fmt: skip
+                 "max_epoch", "best_metric_value"):  # fmt: skip
         setattr(bare, name, getattr(whole_trainer, name))
     bare.comm_info["model_output_dict"] = dict(loss=torch.tensor(1.0))
     handlers = signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)
@@ -302,6 +302,33 @@ def test_in_the_pointcept_host_it_saves_epochs_only(tmp_path):
     whole_trainer.close()
 
 
-def test_keep_is_checked():
-    with pytest.raises(ValueError, match="keep is 3: choose 1"):
-        MSMCheckpointer(keep=3)
+@pytest.mark.parametrize("calls", range(4))
+def test_killed_between_any_two_file_operations_a_whole_checkpoint_is_left(tmp_path, monkeypatch, calls):
+    """Of the four renames and links that put a checkpoint in place, only so many happen."""
+    write_last({"step": 1}, tmp_path)
+    write_last({"step": 2}, tmp_path, ["model_best.pth"])
+
+    class Killed(BaseException):
+        pass
+
+    done = []
+
+    def count(function):
+        def counted(*arguments):
+            if len(done) == calls:
+                raise Killed
+            done.append(function)
+            return function(*arguments)
+
+        return counted
+
+    monkeypatch.setattr(checkpointer, "copy_file", count(checkpointer.copy_file))
+    monkeypatch.setattr(checkpointer.os, "replace", count(os.replace))
+    with pytest.raises(Killed):
+        write_last({"step": 3}, tmp_path, ["model_best.pth"])
+    assert read(tmp_path / "model_last.pth")["step"] == 2 and read(tmp_path / "model_last.prev.pth")["step"] in (1, 2)
+    assert read(tmp_path / "model_best.pth")["step"] in (2, 3)
+    monkeypatch.undo()
+    write_last({"step": 3}, tmp_path, ["model_best.pth"])
+    steps = {path.name: read(path)["step"] for path in tmp_path.iterdir() if path.suffix == ".pth"}
+    assert steps == {"model_last.pth": 3, "model_last.prev.pth": 2, "model_best.pth": 3}

@@ -6,7 +6,7 @@ import math
 import pytest
 import torch
 
-from pointcept_msm.engines.hooks.metrics_writer import MSMMetricsWriter, count_scenes, keep_until, to_json_number
+from pointcept_msm.engines.metrics_writer import count_scenes, keep_until, to_json_number
 from tests import toy
 
 
@@ -14,12 +14,11 @@ def read(folder):
     return [json.loads(line) for line in (folder / "run/metrics.jsonl").read_text().splitlines()]
 
 
-def hooks(**arguments):
-    return [dict(type="InformationWriter"), dict(type="MSMMetricsWriter", **arguments)]
+HOOKS = [dict(type="InformationWriter"), dict(type="MSMMetricsWriter")]
 
 
 def test_a_line_a_step(tmp_path):
-    trainer = toy.build_trainer(tmp_path, hooks=hooks())
+    trainer = toy.build_trainer(tmp_path, hooks=HOOKS)
     trainer.train()
     lines = read(tmp_path)
     assert [line["step"] for line in lines] == list(range(1, 17))
@@ -40,20 +39,20 @@ def test_lines_follow_optimizer_steps_and_average_micro_steps(tmp_path):
             seen.append(self.trainer.comm_info["model_output_dict"]["loss"].item())
 
     options = ["gradient_accumulation_steps=2"]
-    trainer = toy.build_trainer(tmp_path, options, hooks=hooks(interval=2))
+    trainer = toy.build_trainer(tmp_path, options, hooks=HOOKS)
     spy = Spy()
     spy.trainer = trainer
     trainer.hooks.append(spy)
     trainer.train()
     lines = read(tmp_path)
-    assert [line["step"] for line in lines] == [2, 4, 6, 8] and len(seen) == 16
+    assert [line["step"] for line in lines] == list(range(1, 9)) and len(seen) == 16
     for index, line in enumerate(lines):
-        assert line["loss"] == pytest.approx(sum(seen[index * 4 : index * 4 + 4]) / 4)
+        assert line["loss"] == pytest.approx(sum(seen[index * 2 : index * 2 + 2]) / 2)
 
 
 def test_skipped_steps_write_no_line(tmp_path):
     train = dict(type="ToyDataset", scenes=8, broken=(0,))
-    trainer = toy.build_trainer(tmp_path, hooks=hooks(), data={**toy.BASE["data"], "train": train})
+    trainer = toy.build_trainer(tmp_path, hooks=HOOKS, data={**toy.BASE["data"], "train": train})
     trainer.train()
     lines = read(tmp_path)
     assert [line["step"] for line in lines] == list(range(1, trainer.global_step + 1))
@@ -89,8 +88,3 @@ def test_count_scenes():
     assert count_scenes(dict(name=["a", "b"], offset=torch.tensor([1, 2, 3]))) == 2
     assert count_scenes(dict(msm_offset=torch.tensor([1, 2, 3, 4]), offset=torch.tensor([2, 4]))) == 2
     assert count_scenes({}) == 0
-
-
-def test_interval_is_checked():
-    with pytest.raises(ValueError, match="interval is 0"):
-        MSMMetricsWriter(interval=0)

@@ -5,8 +5,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from pointcept_msm.engines.hooks.checkpointer import describe_network
-from pointcept_msm.engines.hooks.export import export_networks
+from pointcept_msm.engines.export import describe_network, export_networks
 from pointcept_msm.features.extractor import load
 from pointcept_msm.files.weights import load_checkpoint
 from pointcept_msm.host import Config, build_model

@@ -1,4 +1,4 @@
-"""Probing without colour or normals: the source never sees them, and the tester's rows follow."""
+"""Raw input as features, and probing without colour or normals: the source never sees them, the rows follow."""
 
 import numpy as np
 import pytest
@@ -7,9 +7,24 @@ from pointcept_msm.engines.tester import MSMProbeTester
 from pointcept_msm.features.extractor import load
 from pointcept_msm.host import Config
 from pointcept_msm.probing.features import cache_key
-from pointcept_msm.probing.reduced_inputs import WithoutInputs
+from pointcept_msm.probing.sources import RawInput, WithoutInputs
 from tests.probe_toy import make_weights
 from tests.tools.scene_tools import make_scene
+
+SCENE = dict(
+    coord=np.array([[0, 0, 1.0], [5, 5, 4.0]]),
+    color=np.array([[0, 127.5, 255]] * 2),
+    normal=np.array([[0, 0, 1.0]] * 2),
+)
+
+
+def test_raw_input():
+    feat = RawInput().extract(SCENE)
+    assert feat.dtype == np.float32 and RawInput().channels == 7 and RawInput().levels[0][2] == slice(0, 7)
+    assert np.allclose(feat, [[-1, -1, 0, 1, 0, 0, 1], [1, -1, 0, 1, 0, 0, 1]])
+    assert np.allclose(RawInput(("height",)).extract(SCENE, rows=np.array([1])), [[1]])
+    with pytest.raises(ValueError, match=r"has no normal: .* test.without=\[normal\]"):
+        RawInput().extract({k: v for k, v in SCENE.items() if k != "normal"})
 
 
 def test_the_network_sees_its_fill_and_never_the_colour(tmp_path):

@@ -6,7 +6,7 @@ from pathlib import Path
 from torch import nn
 
 from pointcept_msm.datasets.drop_inputs import find_fills, find_grid_size
-from pointcept_msm.engines.hooks.progress import unwrap
+from pointcept_msm.engines.method_hooks import unwrap
 from pointcept_msm.files.weights import save_checkpoint
 from pointcept_msm.runtime.environment import git_revision, package_version
 from pointcept_msm.runtime.training_state import to_plain
@@ -32,6 +32,18 @@ def find_networks(model):
     return found
 
 
+def describe_network(cfg) -> dict:
+    """What builds the network of a run and what goes into it: {config, meta}, kept in every checkpoint and export."""
+    train = (cfg.get("data") or {}).get("train") or {}
+    meta = dict(
+        grid_size=find_grid_size(train) or cfg.get("grid_size"),
+        feat_keys=to_plain(cfg.get("feat_keys")),
+        fill=find_fills(train) or None,
+    )
+    config = to_plain(cfg.get("model") or {}).get("backbone") or {}
+    return dict(config=config, meta={key: value for key, value in meta.items() if value is not None})
+
+
 def name_method(model):
     """What a run does, from the config of its model."""
     if model.type == "MSM-Segmentor-v1m1":
@@ -39,16 +51,17 @@ def name_method(model):
     return "contrastive" if model.type == "MSM-Contrastive-v1m1" else "MSM"
 
 
-def describe_run(trainer):
+def describe_run(trainer) -> dict:
     """Provenance that every exported network of a run shares."""
     cfg, output = trainer.cfg, trainer.comm_info.get("model_output_dict", {})
     loss = output["loss"].item() if "loss" in output else None
+    meta = describe_network(cfg)["meta"]
     return to_plain(
         {
             "method": name_method(cfg.model),
-            "grid_size": find_grid_size(cfg.data.train) or cfg.get("grid_size"),
-            "features": cfg.get("feat_keys"),
-            "fill": find_fills(cfg.data.train),
+            "grid_size": meta.get("grid_size"),
+            "features": meta.get("feat_keys"),
+            "fill": meta.get("fill", {}),
             "dataset": cfg.data.train.type,
             "steps": count_steps(trainer),
             "epochs": cfg.epoch,
@@ -67,8 +80,7 @@ def export_networks(trainer):
     networks, paths = find_networks(trainer.model), []
     if not networks:
         trainer.logger.info("Nothing to export: the model trains no backbone")
-        return paths
-    config, run = to_plain(trainer.cfg.model.get("backbone") or {}), describe_run(trainer)
+    config, run = describe_network(trainer.cfg)["config"], describe_run(trainer)
     for name, network in networks.items():
         paths.append(Path(trainer.cfg.save_path) / f"{name}.safetensors")
         save_checkpoint(paths[-1], network.state_dict(), config, {**run, "network": name})

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import torch
 
-from pointcept_msm.engines.hooks.export import count_steps
-from pointcept_msm.engines.hooks.progress import unwrap
+from pointcept_msm.engines.export import count_steps
+from pointcept_msm.engines.method_hooks import unwrap
 from pointcept_msm.files.atomic import replace_file
 from pointcept_msm.host import HOOKS, HookBase, register
 from pointcept_msm.runtime import comm
@@ -55,19 +55,20 @@ def count_scenes(batch):
 
 @register(HOOKS, "MSMMetricsWriter")
 class MSMMetricsWriter(HookBase):
-    """Writes a line every `interval` optimizer steps; the model's outputs are rank 0's means over a line's steps.
+    """Writes a line an optimizer step; the model's outputs are rank 0's means over the step's accumulated parts.
 
     A resumed run goes on after the step it resumes from. Skipped steps write no line; `skipped` counts them.
     """
 
-    def __init__(self, interval=1):
-        if interval < 1:
-            raise ValueError(f"MSMMetricsWriter interval is {interval}: give a positive number of steps.")
-        self.interval, self.path = interval, None
+    def __init__(self):
+        self.path = None
         self.start_line()
 
+    def start_line(self):
+        self.sums, self.iterations, self.scenes, self.start = {}, 0, 0, time.perf_counter()
+
     def state_dict(self):
-        """The line that is being collected, so that a run stopped in the middle of it writes the same one."""
+        """The line that is being collected, so that a run stopped in the middle of a step writes the same one."""
         sums = {key: float(total) for key, total in self.sums.items()}
         seconds = time.perf_counter() - self.start
         return {"sums": sums, "iterations": self.iterations, "scenes": self.scenes, "seconds": seconds}
@@ -83,14 +84,10 @@ class MSMMetricsWriter(HookBase):
             return
         self.path = Path(self.trainer.cfg.save_path) / FILE_NAME
         self.step = count_steps(self.trainer)  # by now the whole run is restored
-        self.written = self.step - self.step % self.interval
         if self.trainer.cfg.resume and self.path.exists():
             keep_until(self.path, self.step)
         else:
             self.path.write_bytes(b"")
-
-    def start_line(self):
-        self.sums, self.iterations, self.scenes, self.start = {}, 0, 0, time.perf_counter()
 
     def before_step(self):
         self.lr = self.trainer.optimizer.param_groups[0]["lr"]  # the schedule moves inside the step
@@ -103,17 +100,13 @@ class MSMMetricsWriter(HookBase):
             self.sums[key] = self.sums.get(key, 0) + value.detach().double()
         self.iterations += 1
         self.scenes += count_scenes(info["input_dict"])
-        if step == self.step:
-            if self.trainer._gradient_accumulation_counter == 0:
-                self.start_line()  # the step was skipped: its values are not finite
-            return
-        self.step = step
-        if step % self.interval == 0:
+        if step != self.step:
             self.write_line(step)
+        elif self.trainer._gradient_accumulation_counter == 0:
+            self.start_line()  # the step was skipped: its values are not finite
 
     def write_line(self, step):
-        model = unwrap(self.trainer.model)
-        seconds, steps = time.perf_counter() - self.start, step - self.written
+        model, seconds = unwrap(self.trainer.model), time.perf_counter() - self.start
         record = {
             "step": step,
             "epoch": self.trainer.epoch + 1,
@@ -121,7 +114,7 @@ class MSMMetricsWriter(HookBase):
             "lr": self.lr,
             **{name: to_json_number(getattr(model, name)) for name in FROM_MODEL if hasattr(model, name)},
             "scenes_per_second": round(self.scenes * comm.get_world_size() / seconds, 3),
-            "seconds_per_step": round(seconds / steps, 4),
+            "seconds_per_step": round(seconds, 4),
             "peak_memory_mib": round(read_peak_memory(), 1),
             "skipped": getattr(self.trainer, "skipped_steps", 0),
         }
@@ -130,5 +123,5 @@ class MSMMetricsWriter(HookBase):
                 file.write(json.dumps(record) + "\n")
         except OSError as error:  # a full disk costs lines, not the run
             LOGGER.warning(f"{self.path}: the line of step {step} is lost ({error.strerror})")
-        self.written = step
+        self.step = step
         self.start_line()

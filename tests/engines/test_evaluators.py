@@ -1,5 +1,6 @@
 """The training-time probe on a tiny network: what it measures, what it leaves alone, and that processes agree."""
 
+import logging
 import re
 import socket
 from types import SimpleNamespace
@@ -11,7 +12,7 @@ import torch.distributed as dist
 import torch.multiprocessing as mp
 
 from pointcept_msm.embedded.defaults import load_run_config
-from pointcept_msm.engines.hooks.probe_evaluator import MSMProbeEvaluator, quick_scores
+from pointcept_msm.engines.evaluators import MSMProbeEvaluator, MSMSemSegEvaluator, quick_scores
 from pointcept_msm.host import Config, build_model
 from pointcept_msm.host.runner import run_training
 from pointcept_msm.probing.features import SceneFeatures
@@ -111,3 +112,77 @@ def test_two_processes_equal_one(tmp_path):
     hook.trainer = make_trainer()
     alone = hook.evaluate()
     assert torch.load(tmp_path / "0.pth") == torch.load(tmp_path / "1.pth") == pytest.approx(alone)
+
+
+class OnDevice(torch.Tensor):
+    """A stand-in for a tensor on another device: it mixes with its like alone, until `cpu` brings it over."""
+
+    @classmethod
+    def __torch_function__(cls, function, types, args=(), kwargs=None):
+        flat = [x for arg in args for x in (arg if isinstance(arg, (tuple, list)) else (arg,))]
+        if any(isinstance(x, torch.Tensor) and not isinstance(x, OnDevice) for x in flat):
+            raise RuntimeError("indices should be either on cpu or on the same device as the indexed tensor")
+        out = super().__torch_function__(function, types, args, kwargs or {})
+        return out.as_subclass(torch.Tensor) if function is torch.Tensor.cpu else out
+
+
+class VoxelModel(torch.nn.Linear):
+    """Voxels say 0, 1, 0 by logits that `wrap` puts somewhere."""
+
+    def __init__(self, wrap=lambda x: x):
+        super().__init__(1, 1)
+        self.wrap = wrap
+
+    def forward(self, batch):
+        device = batch["segment"].device
+        return dict(seg_logits=self.wrap(torch.eye(2, device=device)[[0, 1, 0]]), loss=torch.tensor(0.5))
+
+
+BATCH = dict(
+    segment=torch.zeros(3, dtype=torch.long),
+    offset=torch.tensor([3]),
+    inverse=torch.tensor([0, 0, 1, 2]),
+    origin_segment=torch.tensor([0, 1, 1, -1]),
+)
+
+
+def make_segmentation(model, batches):
+    cfg = Config(dict(evaluate=True, data=dict(num_classes=3, names=["low", "high", "none"])))
+    facts = dict(comm_info={}, writer=None, epoch=0, logger=logging.getLogger("msm"))
+    hook = MSMSemSegEvaluator()
+    hook.trainer = SimpleNamespace(model=model, val_loader=batches, cfg=cfg, **facts)
+    return hook
+
+
+@pytest.mark.parametrize("wrap", [lambda x: x, lambda x: x.as_subclass(OnDevice)], ids=["here", "on a device"])
+def test_voxels_are_expanded_to_points_wherever_they_are(wrap, caplog):
+    hook = make_segmentation(VoxelModel(wrap), [BATCH, BATCH])
+    hook.before_train()
+    with caplog.at_level("INFO", logger="msm"):
+        hook.after_epoch()
+        scores = hook.evaluate()
+    # Points are seen as 0, 0, 1 and are 0, 1, 1; the third class does not occur.
+    assert scores["mIoU"] == pytest.approx(0.5) and scores["mIoU_all"] == pytest.approx(1 / 3)
+    assert scores["allAcc"] == pytest.approx(2 / 3) and scores["loss"] == 0.5
+    assert hook.trainer.comm_info == dict(current_metric_value=scores["mIoU"], current_metric_name="mIoU")
+    assert "0.5000/0.7500/0.6667 over the 2 of 3 classes that occur" in caplog.text and "0.3333/0.5000" in caplog.text
+    assert hook.trainer.model.training
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_segmentation_is_evaluated_on_a_gpu():
+    scores = make_segmentation(VoxelModel().cuda(), [BATCH]).evaluate()
+    assert scores["mIoU"] == pytest.approx(0.5)
+
+
+def test_what_the_evaluator_refuses():
+    hook = make_segmentation(VoxelModel(), [BATCH | dict(offset=torch.tensor([1, 3]))])
+    with pytest.raises(ValueError, match="several scenes"):
+        hook.evaluate()
+    hook = make_segmentation(VoxelModel(), [BATCH | dict(origin_segment=torch.tensor([0, 1, 255, -1]))])
+    with pytest.raises(ValueError, match="255"):
+        hook.evaluate()
+    hook.trainer.cfg.data.num_classes = None
+    with pytest.raises(ValueError, match="MSMSemSegEvaluator does not know the number of classes"):
+        hook.before_train()

@@ -8,9 +8,14 @@ import numpy as np
 import pytest
 import torch
 
-from pointcept_msm.engines.hooks.collapse_monitor import MSMCollapseMonitor, effective_rank, feature_spread
-from pointcept_msm.engines.hooks.masking import MSMMaskingHook
-from pointcept_msm.engines.hooks.teacher import MSMTeacherHook, cosine_momentum
+from pointcept_msm.engines.method_hooks import (
+    MSMCollapseMonitor,
+    MSMMaskingHook,
+    MSMTeacherHook,
+    cosine_momentum,
+    effective_rank,
+    feature_spread,
+)
 from pointcept_msm.models.msm_v1m1_base import MSM
 from tests.models.sparse_scenes import TINY
 
@@ -81,8 +86,7 @@ def test_a_resumed_run_goes_on_with_the_momentum(trainer):
 
 
 def test_masking_ramps_over_the_warm_up_and_leaves_what_it_is_not_given(trainer):
-    hook = MSMMaskingHook(ratio=(0.2, 0.6), patch=None, warmup=0.5)
-    hook.trainer = trainer
+    hook = attach(MSMMaskingHook(ratio=(0.2, 0.6), patch=None, warmup=0.5), trainer)
     seen = []
     for trainer.scheduler.last_epoch in range(STEPS):
         hook.before_step()
@@ -105,8 +109,7 @@ def test_spread_and_rank_know_collapse_from_health():
 
 
 def test_monitor_reports_every_level_and_warns_once(trainer, caplog):
-    hook = MSMCollapseMonitor(interval=2)
-    hook.trainer = trainer
+    hook = attach(MSMCollapseMonitor(interval=2), trainer)
     healthy, collapsed = torch.randn(500, 8), torch.ones(500, 8) + 1e-4 * torch.randn(500, 8)
     logging.getLogger("msm").propagate = True
     with caplog.at_level(logging.WARNING, logger="msm"):
@@ -123,6 +126,13 @@ def test_monitor_reports_every_level_and_warns_once(trainer, caplog):
     again = MSMCollapseMonitor(interval=2)
     again.load_state_dict(hook.state_dict())
     assert again.state_dict() == hook.state_dict()
+
+
+@pytest.mark.parametrize("hook", [MSMTeacherHook(), MSMMaskingHook(ratio=0.5), MSMCollapseMonitor()])
+def test_another_model_is_refused(trainer, hook):
+    trainer.model = torch.nn.Linear(2, 2)
+    with pytest.raises(ValueError, match=f"{type(hook).__name__} works on a model with .* Linear has none"):
+        attach(hook, trainer)
 
 
 def test_wrong_arguments_are_refused():
