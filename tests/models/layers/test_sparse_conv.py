@@ -7,7 +7,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from pointcept_msm.models.layers import kernel_map
+from pointcept_msm.models.layers import kernel_map, torch_conv
 from pointcept_msm.models.layers.pyramid import build_pyramid
 from pointcept_msm.models.layers.sparse_conv import InverseConv, StridedConv, SubmanifoldConv, sparse_conv
 from tests.models.sparse_scenes import join, random_scene
@@ -71,6 +71,26 @@ def test_value_and_gradients_equal_dense(conv_class, dense, level, bias, pyramid
         strict=True,
     ):
         torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("gathered", [1, 5000, 1 << 28])
+def test_stretches_of_all_taps_equal_blocks(gathered, pyramid, monkeypatch):
+    """What runs on a GPU without Triton, and the reference of the Triton kernels."""
+    monkeypatch.setattr(torch_conv, "GATHERED", gathered)
+    strided = pyramid.strided_map(0)
+    for pairs, kernel in ((pyramid.submanifold_map(0), 3), (strided, 2), (strided.transposed, 2)):
+        feat = torch.randn(pairs.num_in, 5, dtype=torch.float64, requires_grad=True)
+        weight = torch.randn(7, kernel, kernel, kernel, 5, dtype=torch.float64, requires_grad=True)
+        grad = torch.randn(pairs.num_out, 7, dtype=torch.float64)
+        blocks = torch_conv.convolve(feat, weight, pairs)
+        stretches = torch_conv.StretchConv.apply(feat, weight.flatten(1, 3).permute(1, 2, 0), pairs)
+        torch.testing.assert_close(stretches, blocks, rtol=1e-10, atol=1e-10)
+        for a, b in zip(
+            torch.autograd.grad(stretches, (feat, weight), grad),
+            torch.autograd.grad(blocks, (feat, weight), grad),
+            strict=True,
+        ):
+            torch.testing.assert_close(a, b, rtol=1e-10, atol=1e-10)
 
 
 def test_autograd_check():
