@@ -36,6 +36,7 @@ INSTALL = [
     "numpy>=1.24",
     "mmengine-lite>=0.10.4",
     "safetensors>=0.4",
+    "filelock>=3.12",
     "tensorboard>=2.12",
     "tqdm>=4.60",
     "rich>=13",

@@ -5,13 +5,21 @@ from typing import NamedTuple
 
 import numpy as np
 
-from pointcept_msm.rooms.classes import ROOM_CLASSES, STRUCTURE
-from pointcept_msm.rooms.layout import Room
-from pointcept_msm.rooms.primitives import Solids, rotation, stack_parts
+from pointcept_msm.rooms.layout import Room, build_shell
 from pointcept_msm.rooms.programs import ROOM_KINDS, furnish_room
-from pointcept_msm.rooms.scanner import Scan, sample_stands, scan_room
-from pointcept_msm.rooms.shading import build_light
-from pointcept_msm.rooms.shell import build_shell
+from pointcept_msm.rooms.scanner import Scan, build_light, sample_stands, scan_room
+from pointcept_msm.rooms.solids import Solids, rotation, stack_parts
+from pointcept_msm.runtime.errors import UserError
+
+ROOM_CLASSES: tuple[str, ...] = (  # the position is the value stored in `segment`
+    "floor", "wall", "ceiling", "door", "window", "chair", "table", "desk", "counter", "sofa", "armchair", "bed",
+    "cabinet", "bookshelf", "lamp", "sink", "toilet", "monitor", "curtain", "plant", "picture", "clutter",
+)  # fmt: skip
+STRUCTURE: tuple[str, ...] = ("floor", "wall", "ceiling")  # surfaces without an instance (instance = -1)
+
+# Raise this whenever a change alters what `generate_room` returns for the same arguments: folders made
+# by another version are then refused instead of mixed.
+GENERATOR_VERSION = 1
 
 RAYS_PER_POINT = 2.7  # rays cast for each point wanted: holes and thinning take the rest
 
@@ -19,7 +27,6 @@ RAYS_PER_POINT = 2.7  # rays cast for each point wanted: holes and thinning take
 class Plan(NamedTuple):
     """A furnished room before it is scanned, in its own frame."""
 
-    kind: str
     room: Room
     solids: Solids
     stands: np.ndarray  # (S, 3) scanner positions
@@ -37,14 +44,12 @@ def generate_room(seed: int, split: str, index: int, points: int = 120_000) -> d
 
 
 def check_arguments(seed: int, split: str, index: int, points: int) -> None:
-    """Raise ValueError for a negative seed or index, an empty split or too few points."""
+    """Raise UserError for a negative seed or index, an empty split or too few points."""
     for name, value, least in (("seed", seed, 0), ("index", index, 0), ("points", points, 1000)):
         if int(value) != value or value < least:
-            raise ValueError(
-                f"{name} of a procedural room is {value!r}; it must be a whole number of at least {least}."
-            )
+            raise UserError(f"{name} of a procedural room is {value!r}; it must be a whole number of at least {least}.")
     if not split or "/" in split or split.startswith("."):
-        raise ValueError(f"split of a procedural room is {split!r}; it must be a plain folder name such as 'train'.")
+        raise UserError(f"split of a procedural room is {split!r}; it must be a plain folder name such as 'train'.")
 
 
 def build_plan(seed: int, split: str, index: int) -> Plan:
@@ -52,17 +57,21 @@ def build_plan(seed: int, split: str, index: int) -> Plan:
     kinds = tuple(ROOM_KINDS)
     kind = kinds[(index + zlib.crc32(f"{seed}/{split}".encode())) % len(kinds)]
     rng = _stream(seed, split, index, 0)
-    room = Room(build_shell(rng, *ROOM_KINDS[kind]), rng)
+    room = Room(build_shell(rng, *ROOM_KINDS[kind][:2]), rng)
     furnish_room(room, kind)
-    return Plan(kind, room, _stack_groups(room.build_groups()), sample_stands(room, rng))
+    numbered, instance = [], 0  # instance numbers for everything but floor, walls and ceiling
+    for name, parts in room.build_groups():
+        structural = name in STRUCTURE
+        numbered.append((parts, ROOM_CLASSES.index(name), -1 if structural else instance))
+        instance += not structural
+    return Plan(room, stack_parts(numbered), sample_stands(room, rng))
 
 
 def scan_plan(plan: Plan, rng: np.random.Generator, points: int) -> Scan:
     """Exactly `points` scanned points, a random choice of all that were measured."""
-    light = build_light(plan.solids, plan.room.shell.size, rng)
-    rays = RAYS_PER_POINT * points
+    shade, rays = build_light(plan.solids, plan.room.shell.size, rng), RAYS_PER_POINT * points
     for _ in range(6):
-        scan = scan_room(plan.solids, plan.room, light, plan.stands, int(rays), rng)
+        scan = scan_room(plan.solids, shade, plan.stands, int(rays), rng)
         if len(scan.part) >= points:
             break
         rays *= 1.1 * points / len(scan.part)
@@ -74,16 +83,6 @@ def _stream(seed: int, split: str, index: int, purpose: int) -> np.random.Genera
     """Independent random numbers for each room and purpose (0 plan, 1 scan, 2 pose)."""
     key = (zlib.crc32(split.encode()), int(index), purpose)
     return np.random.default_rng(np.random.SeedSequence(int(seed), spawn_key=key))
-
-
-def _stack_groups(groups) -> Solids:
-    """Solids with class numbers, and instance numbers for everything but floor, walls and ceiling."""
-    numbered, instance = [], 0
-    for name, parts in groups:
-        structural = name in STRUCTURE
-        numbered.append((parts, ROOM_CLASSES.index(name), -1 if structural else instance))
-        instance += not structural
-    return stack_parts(numbered)
 
 
 def _build_scene(plan: Plan, scan: Scan, rng: np.random.Generator) -> dict:

@@ -3,41 +3,26 @@
 import numpy as np
 import pytest
 
-from pointcept_msm.rooms import decor, fixtures, seating, shell, storage, tables
-from pointcept_msm.rooms.classes import ROOM_CLASSES, STRUCTURE
-from pointcept_msm.rooms.primitives import BOX, part_bounds
+from pointcept_msm.rooms import furniture, layout
+from pointcept_msm.rooms.generate import ROOM_CLASSES, STRUCTURE
+from pointcept_msm.rooms.solids import BOX, part_bounds
 
-BUILDERS = {
-    "chair": seating.build_chair,
-    "armchair": seating.build_armchair,
-    "sofa": seating.build_sofa,
-    "bed": seating.build_bed,
-    "table": tables.build_table,
-    "desk": tables.build_desk,
-    "counter": tables.build_counter,
-    "cabinet": storage.build_cabinet,
-    "bookshelf": storage.build_bookshelf,
-    "toilet": fixtures.build_toilet,
-    "sink": fixtures.build_sink,
-    "lamp": decor.build_lamp,
-    "monitor": decor.build_monitor,
-    "plant": decor.build_plant,
-    "curtain": lambda rng: decor.build_curtain(rng, rng.uniform(1, 2), rng.uniform(1.2, 2.2)),
-    "picture": decor.build_picture,
-    "clutter": decor.build_clutter,
-}
+BUILT = [name for name in ROOM_CLASSES if hasattr(furniture, f"build_{name}")]
 FEWEST_PARTS = {"chair": 5, "armchair": 8, "sofa": 10, "bed": 5, "desk": 5, "bookshelf": 15, "plant": 14, "toilet": 5}
 
 
 def samples(name, count=30):
-    return [BUILDERS[name](np.random.default_rng(seed)) for seed in range(count)]
+    generators, build = [np.random.default_rng(seed) for seed in range(count)], getattr(furniture, f"build_{name}")
+    if name == "curtain":
+        return [build(rng, rng.uniform(1, 2), rng.uniform(1.2, 2.2)) for rng in generators]
+    return [build(rng) for rng in generators]
 
 
 def test_every_class_has_a_builder():
-    assert set(BUILDERS) | set(STRUCTURE) | {"door", "window"} == set(ROOM_CLASSES)
+    assert set(BUILT) | set(STRUCTURE) | {"door", "window"} == set(ROOM_CLASSES)
 
 
-@pytest.mark.parametrize("name", BUILDERS)
+@pytest.mark.parametrize("name", BUILT)
 def test_parts_and_size(name):
     things = samples(name)
     for thing in things:
@@ -62,7 +47,7 @@ def test_tops_carry_things(name):
 
 
 def test_counter_s_hole_is_empty():
-    thing = tables.build_counter(np.random.default_rng(0), 2.0, 0.4)
+    thing = furniture.build_counter(np.random.default_rng(0), 2.0, 0.4)
     hole = thing.supports[0]
     point = np.array([hole.x, hole.y, hole.z + 0.05])
     boxes = [part for part in thing.parts if part.kind == BOX]
@@ -71,6 +56,6 @@ def test_counter_s_hole_is_empty():
 
 @pytest.mark.parametrize("kind", ["door", "window"])
 def test_doors_and_windows_have_parts(kind):
-    groups = [g for seed in range(8) for g in shell.build_shell(np.random.default_rng(seed), (4, 4), (6, 5)).groups]
+    groups = [g for seed in range(8) for g in layout.build_shell(np.random.default_rng(seed), (4, 4), (6, 5)).groups]
     parts = [len(parts) for name, parts in groups if name == kind]
     assert parts and min(parts) >= 5

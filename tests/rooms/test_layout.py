@@ -5,10 +5,9 @@ import itertools
 import numpy as np
 import pytest
 
-from pointcept_msm.rooms.footprints import Volume, overlaps_any, volume_corners
 from pointcept_msm.rooms.generate import build_plan
-from pointcept_msm.rooms.primitives import move_parts, part_bounds
-from pointcept_msm.rooms.shell import build_shell
+from pointcept_msm.rooms.layout import Volume, build_shell, overlaps_any, volume_corners
+from pointcept_msm.rooms.solids import move_parts, part_bounds
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +38,7 @@ def meet(a, b):
 
 
 def stands_on(item, anchor):
-    return any(abs(item.z - anchor.z - support.z) < 0.01 for support in anchor.furniture.supports)
+    return any(abs(item.volume.low - anchor.volume.low - support.z) < 0.01 for support in anchor.furniture.supports)
 
 
 def test_overlap_agrees_with_sampling():
@@ -74,7 +73,8 @@ def test_furniture_is_in_the_room(plans):
     for plan in plans:
         width, depth, height = plan.room.shell.size
         for placed in plan.room.placed:
-            parts = move_parts(placed.furniture.parts, (placed.x, placed.y, placed.z), placed.yaw)
+            pose = placed.volume
+            parts = move_parts(placed.furniture.parts, (pose.x, pose.y, pose.low), pose.yaw)
             low, high = part_bounds(parts)
             assert (np.abs([low, high]) <= np.array([width / 2, depth / 2, height])[None] + 1e-6).all()
             assert low[2] >= -1e-6
@@ -87,7 +87,7 @@ def test_things_stand_on_the_floor_on_furniture_or_hang(plans):
     for plan in plans:
         for item in plan.room.placed:
             carried = any(stands_on(item, anchor) for anchor in plan.room.placed if anchor is not item)
-            assert item.z == 0 or carried or item.furniture.name in hung
+            assert item.volume.low == 0 or carried or item.furniture.name in hung
 
 
 def test_scanners_stand_in_free_space(plans):

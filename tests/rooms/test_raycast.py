@@ -3,9 +3,8 @@
 import numpy as np
 import pytest
 
-from pointcept_msm.rooms.palette import sample_material
-from pointcept_msm.rooms.primitives import BOX, CYLINDER, ELLIPSOID, PartList, rotation, stack_parts
-from pointcept_msm.rooms.raycast import build_grid, cast_rays, grid_directions, hit_normals
+from pointcept_msm.rooms.scanner import build_grid, cast_rays, grid_directions, hit_normals
+from pointcept_msm.rooms.solids import BOX, CYLINDER, ELLIPSOID, PartList, rotation, sample_material, stack_parts
 
 STEP, REACH = 0.002, 6.0
 

@@ -3,11 +3,9 @@
 import numpy as np
 import pytest
 
-from pointcept_msm.rooms.classes import ROOM_CLASSES
-from pointcept_msm.rooms.generate import build_plan, scan_plan
-from pointcept_msm.rooms.primitives import BOX
-from pointcept_msm.rooms.raycast import build_grid, grid_directions
-from pointcept_msm.rooms.scanner import MAX_NOISE, range_normals
+from pointcept_msm.rooms.generate import ROOM_CLASSES, build_plan, scan_plan
+from pointcept_msm.rooms.scanner import MAX_NOISE, build_grid, grid_directions, range_normals
+from pointcept_msm.rooms.solids import BOX
 
 REGISTRATION = 0.01  # five standard deviations of a stand's shift
 

@@ -12,9 +12,9 @@ import pytest
 
 from pointcept_msm.files.scene_io import load_scene
 from pointcept_msm.rooms import store
-from pointcept_msm.rooms.classes import ROOM_CLASSES
-from pointcept_msm.rooms.generate import generate_room
+from pointcept_msm.rooms.generate import ROOM_CLASSES, generate_room
 from pointcept_msm.runtime.command_line import run_command
+from pointcept_msm.runtime.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[2]
 POINTS = 1500
@@ -31,9 +31,9 @@ def times(root):
 def test_saved_rooms_are_what_was_generated(tmp_path):
     assert make(tmp_path) == 2
     scene, expected = load_scene(tmp_path / "train" / "room_0001"), generate_room(0, "train", 1, POINTS)
-    for field in store.FIELDS:
+    for field in store.DTYPES:
         np.testing.assert_array_equal(scene[field], expected[field], err_msg=field)
-    types = {field: np.load(tmp_path / f"train/room_0001/{field}.npy").dtype for field in store.FIELDS}
+    types = {path.stem: np.load(path).dtype for path in (tmp_path / "train/room_0001").iterdir()}
     assert types == {"coord": "float32", "color": "uint8", "normal": "float16", "segment": "int16", "instance": "int16"}
     assert json.loads((tmp_path / "classes.json").read_text())["names"] == list(ROOM_CLASSES)
 
@@ -41,8 +41,8 @@ def test_saved_rooms_are_what_was_generated(tmp_path):
 def test_rooms_that_are_there_are_kept(tmp_path):
     make(tmp_path)
     before, calls = times(tmp_path), []
-    assert make(tmp_path, 3, progress=lambda: calls.append(1)) == 1
-    assert len(calls) == 3
+    assert make(tmp_path, 3, progress=calls.append) == 1
+    assert calls == [2, 1]
     assert before.items() <= times(tmp_path).items()
     assert make(tmp_path, 0) == 0
 
@@ -92,14 +92,6 @@ def test_incomplete_room_is_made_again(tmp_path):
     assert store.is_complete(tmp_path / "train/room_0000")
 
 
-def test_load_or_make(tmp_path):
-    scene = store.load_or_make(tmp_path, "val", 4, 7, POINTS)
-    before = times(tmp_path)
-    again = store.load_or_make(tmp_path, "val", 4, 7, POINTS)
-    assert times(tmp_path) == before and scene["name"] == "room_0004"
-    np.testing.assert_array_equal(again["coord"], scene["coord"])
-
-
 @pytest.mark.parametrize(
     "changes, word", [({"seed": 1}, "seed 0 instead of 1"), ({"points": 2000}, "points 1500 instead of 2000")]
 )
@@ -119,11 +111,27 @@ def test_other_generator_is_refused(tmp_path, monkeypatch):
 def test_rooms_of_unknown_origin_are_refused(tmp_path):
     make(tmp_path, 1)
     (tmp_path / "classes.json").unlink()
-    with pytest.raises(ValueError, match=r"no classes\.json"):
+    with pytest.raises(UserError, match="holds train, which no generator of rooms made"):
         make(tmp_path, 2)
     (tmp_path / "classes.json").write_text("{")
-    with pytest.raises(ValueError, match=r"classes\.json cannot be read"):
+    with pytest.raises(UserError, match=r"classes\.json cannot be read"):
         make(tmp_path, 2)
+
+
+@pytest.mark.parametrize("name", ["train/office/coord.npy", "scan.ply", "classes.json", "notes.txt"])
+def test_nothing_is_written_into_a_folder_of_somebody_else(tmp_path, monkeypatch, name):
+    mine = tmp_path / "mine" / name
+    mine.parent.mkdir(parents=True)
+    mine.write_text("{}")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match=f"{tmp_path}/mine holds {name.split('/')[0]}, which no generator of rooms"):
+        make("mine")
+    assert [path for path in (tmp_path / "mine").rglob("*") if path.is_file()] == [mine]
+
+
+def test_an_empty_folder_and_hidden_files_are_no_obstacle(tmp_path):
+    (tmp_path / ".DS_Store").touch()
+    assert make(tmp_path, 1) == 1
 
 
 @pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="needs fork")
@@ -165,7 +173,6 @@ def test_command_makes_every_split(command, tmp_path, capsys):
         (["--train", "0", "--val", "0"], "at least one room"),
         (["--points", "10"], "points"),
         (["--seed", "-3"], "seed"),
-        (["--workers", "0"], "workers"),
     ],
 )
 def test_command_explains_wrong_arguments(command, tmp_path, capsys, arguments, word):

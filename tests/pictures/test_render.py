@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from pointcept_msm.pictures.render import BACKGROUND, render_points
-from pointcept_msm.rooms.store import load_or_make
+from pointcept_msm.rooms import save_rooms
 from pointcept_msm.runtime.command_line import run_command
 
 TOOL = runpy.run_path(str(Path(__file__).resolve().parents[2] / "tools/render_scene.py"))
@@ -19,9 +19,9 @@ EYE, TARGET = np.array([0.0, -4, 0]), np.zeros(3)
 )
 def test_picture_is_filled(tmp_path, show, view):
     image = pytest.importorskip("PIL.Image")
-    load_or_make(tmp_path, "val", 0, 0, 20_000)
+    save_rooms(tmp_path / "rooms", "val", 1, 0, 20_000)
     out = tmp_path / "pictures/room.png"
-    scene = str(tmp_path / "val/room_0000")
+    scene = str(tmp_path / "rooms/val/room_0000")
     arguments = [scene, "--out", str(out), "--show", show, "--view", view, "--size", "240", "160"]
     assert run_command(TOOL["main"], [*arguments, "--radius", "0.03"]) == 0
     picture = np.asarray(image.open(out))
