@@ -23,7 +23,10 @@ def build_optimizer(cfg, model, param_dicts=None):
     if not named:
         raise ValueError("the model has no trainable parameter, nothing to optimise: check what it freezes.")
     groups = group_parameters(named, param_dicts or [])
-    return OPTIMIZERS.build(dict(copy.deepcopy(dict(cfg)), params=groups))
+    cfg = copy.deepcopy(dict(cfg))
+    if all(parameter.is_cuda for _, parameter in named):
+        cfg.setdefault("fused", not cfg.get("foreach"))  # all parameters in a launch or two
+    return OPTIMIZERS.build(dict(cfg, params=groups))
 
 
 def group_parameters(named, param_dicts):

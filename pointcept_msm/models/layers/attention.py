@@ -1,8 +1,11 @@
 """Attention in a sliding band along a space-filling curve: position i sees i - w ... i + w of its own scene.
 
-The released network calls flash-attn with window_size = (window / 2, window / 2) on one sequence a scene; this is the
-same sum, exact, through `scaled_dot_product_attention` on blocks of keys, at O(V window) memory.
+The released network calls flash-attn with window_size = (window / 2, window / 2) on one sequence a scene. In half
+precision on a GPU this is torch's own flash kernel with that window; elsewhere the same sum, exact, through
+`scaled_dot_product_attention` on blocks of keys, at O(V window) memory.
 """
+
+from functools import cache
 
 import torch
 import torch.nn.functional as F
@@ -11,6 +14,40 @@ from torch.utils.checkpoint import checkpoint
 # With dropout PyTorch has no fused CPU kernel and writes out all attention weights, several GiB for a 2 cm scene. Then
 # blocks are taken a few at a time, and their weights computed again in the backward pass.
 WEIGHTS_AT_ONCE = 1 << 25
+
+
+FLASH_CAPABILITY = (8, 0)  # NVIDIA GPUs from Ampere on
+FLASH_ARGUMENTS = {"cum_seq_q", "cum_seq_k", "max_q", "max_k", "dropout_p", "window_size_left", "window_size_right"}
+
+
+def window_attention(query, key, value, pyramid, level: int, half_window: int, dropout: float = 0.0) -> torch.Tensor:
+    """query, key, value (V_l, heads, D) of a pyramid's level, in the order of any curve -> (V_l, heads, D)."""
+    if not flash_fits(query):
+        mask = pyramid.band_mask(level, half_window, build_band_mask)
+        return band_attention(query, key, value, mask, half_window, dropout)
+    starts, longest = pyramid.scene_starts(level)
+    return flash_kernel()(
+        query, key, value, cum_seq_q=starts, cum_seq_k=starts, max_q=longest, max_k=longest, dropout_p=dropout,
+        is_causal=False, return_debug_mask=False, window_size_left=half_window, window_size_right=half_window,
+    )[0]  # fmt: skip
+
+
+def flash_fits(query: torch.Tensor) -> bool:
+    """Whether torch's flash kernel takes queries (V, heads, D) of this kind, on this device."""
+    if not query.is_cuda or query.dtype not in (torch.float16, torch.bfloat16) or torch.version.cuda is None:
+        return False
+    head = query.shape[-1]
+    able = torch.cuda.get_device_capability(query.device) >= FLASH_CAPABILITY
+    return able and head % 8 == 0 and head <= 256 and flash_kernel() is not None
+
+
+@cache
+def flash_kernel():
+    """torch's flash kernel for sequences of different lengths; None in a release in which it takes no window. It is
+    private, so its arguments are looked at."""
+    kernel = getattr(torch.ops.aten, "_flash_attention_forward", None)
+    known = {argument.name for argument in kernel.default._schema.arguments} if kernel else set()
+    return kernel.default if known >= FLASH_ARGUMENTS else None
 
 
 def build_band_mask(batch: torch.Tensor, half_window: int) -> torch.Tensor:

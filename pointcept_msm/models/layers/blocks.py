@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from .attention import band_attention, build_band_mask
+from .attention import window_attention
 from .norm import SkipPath, SparseNorm
 from .pyramid import VoxelPyramid
 from .serialization import CURVES
@@ -57,10 +57,9 @@ class AttentionBlock(nn.Module):
 
     def _attend(self, x, pyramid, level, curve):
         order = pyramid.curve_order(level, curve)
-        mask = pyramid.band_mask(level, self.half_window, build_band_mask)
         qkv = self.linear_in(x if order is None else x.index_select(0, order[0])).view(len(x), 3, self.heads, -1)
         dropout = self.attn_drop if self.training else 0.0
-        out = band_attention(*qkv.unbind(1), mask, self.half_window, dropout)
+        out = window_attention(*qkv.unbind(1), pyramid, level, self.half_window, dropout)
         out = self.linear_out(out.flatten(1))
         return out if order is None else out.index_select(0, order[1])
 

@@ -8,6 +8,8 @@ visible ones) takes what it can from the whole. On a GPU the host waits once for
 Legend: V_l voxels of level l, B scenes.
 """
 
+from itertools import pairwise
+
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -55,6 +57,11 @@ class VoxelPyramid:
     def batch(self, level: int) -> torch.Tensor:
         """Scene index (V_l,) of each voxel."""
         return self._keep(("batch", level), lambda: self.keys[level] >> 3 * (DEPTH - level))
+
+    def scene_starts(self, level: int) -> tuple[torch.Tensor, int]:
+        """First row of each scene of a level, and V_l (B + 1,) int32; the largest scene's number of voxels."""
+        longest = max(end - start for start, end in pairwise([0, *self.scene_ends[level]]))
+        return self._keep(("starts", level), lambda: F.pad(self.ends[level], (1, 0)).int()), longest
 
     def coord(self, level: int) -> torch.Tensor:
         """(V_l, 4) int64: batch, x, y, z on the level's grid."""
