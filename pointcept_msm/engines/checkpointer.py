@@ -118,7 +118,7 @@ class MSMCheckpointer(HookBase):
         copies: further names. OSError only if the checkpoint `must` be.
         """
         checkpoint = capture(self.trainer, epoch)
-        checkpoint["msm"]["network"] = describe_network(self.trainer.cfg)
+        checkpoint["msm"]["network"] = describe_network(self.trainer.cfg, self.trainer.model)
         self.saved_step = count_steps(self.trainer)
         if not comm.is_main_process():
             return

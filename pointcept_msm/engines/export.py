@@ -32,15 +32,19 @@ def find_networks(model):
     return found
 
 
-def describe_network(cfg) -> dict:
-    """What builds the network of a run and what goes into it: {config, meta}, kept in every checkpoint and export."""
+def describe_network(cfg, model=None) -> dict:
+    """What builds the network of a run and what goes into it: {config, meta}, kept in every checkpoint and export.
+
+    model: the run's, for a network whose config came with its weights.
+    """
     train = (cfg.get("data") or {}).get("train") or {}
     meta = dict(
         grid_size=find_grid_size(train) or cfg.get("grid_size"),
         feat_keys=to_plain(cfg.get("feat_keys")),
         fill=find_fills(train) or None,
     )
-    config = to_plain(cfg.get("model") or {}).get("backbone") or {}
+    config = to_plain(cfg.get("model") or {}).get("backbone")
+    config = config or to_plain(getattr(getattr(unwrap(model), "backbone", None), "built_from", {}))
     return dict(config=config, meta={key: value for key, value in meta.items() if value is not None})
 
 
@@ -80,7 +84,7 @@ def export_networks(trainer):
     networks, paths = find_networks(trainer.model), []
     if not networks:
         trainer.logger.info("Nothing to export: the model trains no backbone")
-    config, run = describe_network(trainer.cfg)["config"], describe_run(trainer)
+    config, run = describe_network(trainer.cfg, trainer.model)["config"], describe_run(trainer)
     for name, network in networks.items():
         paths.append(Path(trainer.cfg.save_path) / f"{name}.safetensors")
         save_checkpoint(paths[-1], network.state_dict(), config, {**run, "network": name})

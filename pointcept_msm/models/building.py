@@ -42,6 +42,7 @@ def build_backbone(config, weight: str | None = None) -> nn.Module:
         return build_model(dict(config, output="hierarchical"))
     state, own, meta = load_checkpoint(find_weights(weight))
     network = build_model(dict(config or own, output="hierarchical"))
+    network.built_from = config or own  # for the export: the run's config need not hold it
     step = "give `backbone` the sizes that the file was trained with"
     network.load_state_dict(match_state(state, network.state_dict(), weight, next_step=step).state)
     facts = {key: meta.get(key) for key in ("network", "grid_size", "features", "steps")}
