@@ -48,24 +48,19 @@ class KernelMap:
         self._pairs, self._reverse = pairs, reverse
 
     @property
+    def num_in(self) -> int:
+        """Number of input rows."""
+        return self._pairs.num_rows[self._reverse]
+
+    @property
     def num_out(self) -> int:
         """Number of output rows."""
         return self._pairs.num_rows[not self._reverse]
 
     @property
-    def num_pairs(self) -> int:
-        """Pairs of all taps together."""
-        return sum(len(block.source) for block in self.blocks)
-
-    @property
     def flipped(self) -> bool:
         """Whether what is stored for tap t is multiplied by the weight of the opposite tap, T - 1 - t."""
         return self._pairs.symmetric and self._reverse
-
-    @property
-    def blocks(self) -> list:
-        """[Block, ...] in order of output rows."""
-        return self._pairs.blocks(self._reverse)
 
     @property
     def table(self) -> torch.Tensor:
@@ -74,13 +69,18 @@ class KernelMap:
 
     @property
     def stored_table(self) -> torch.Tensor:
-        """The table as it is kept, no copy: tap t is that of the weight, or the opposite one where `flipped`."""
-        return self._pairs.table(self._reverse)
+        """The table, not copied where offsets are symmetric: taps are the weight's, or opposite where `flipped`."""
+        return self._pairs.make_table[self._reverse]()
 
     @property
-    def num_in(self) -> int:
-        """Number of input rows."""
-        return self._pairs.num_rows[self._reverse]
+    def blocks(self) -> list:
+        """[Block, ...] in order of output rows, stored taps."""
+        return self.keep(_cut_blocks)
+
+    @property
+    def num_pairs(self) -> int:
+        """Pairs of all taps together."""
+        return sum(len(block.source) for block in self.blocks)
 
     @property
     def transposed(self) -> "KernelMap":
@@ -95,79 +95,36 @@ class KernelMap:
         return self._pairs.kept[key]
 
 
-class _SubmanifoldPairs:
-    """Offsets are symmetric: the pairs of tap t, ends exchanged, are those of the opposite tap. One list is enough."""
+class _Pairs:
+    """num_rows: inputs and outputs; make_table: functions that give the table from outputs and from inputs.
 
-    symmetric = True
+    symmetric: offsets are, so the pairs of tap t, ends exchanged, are those of the opposite tap, and one table serves.
+    """
 
-    def __init__(self, table):
-        self.num_rows = (len(table), len(table))
-        self._table, self._blocks, self.kept = table, None, {}
-
-    def blocks(self, reverse):
-        if self._blocks is None:
-            table = self._table
-            self._blocks = _cut_blocks(lambda start, end: table[start:end], *self.num_rows)
-            self._table = None
-        return self._blocks
-
-    def table(self, reverse):
-        count = self.num_rows[0]
-        if self._blocks is None:
-            return self._table
-        return torch.cat([_block_table(block, count) for block in self._blocks])
-
-
-class _StridedPairs:
-    """Children and their parents by octant, either way."""
-
-    symmetric = False
-
-    def __init__(self, key, parent, num_parents):
-        self.num_rows = (len(key), num_parents)
-        self._key, self._parent = key, parent
-        self._blocks, self.kept = [None, None], {}
-
-    def blocks(self, reverse):
-        if self._blocks[reverse] is None:
-            num_in, num_out = self.num_rows[:: -1 if reverse else 1]
-            self._blocks[reverse] = _cut_blocks(self._rows(reverse), num_in, num_out)
-        return self._blocks[reverse]
-
-    def table(self, reverse):
-        return self._rows(reverse)(0, self.num_rows[not reverse])
-
-    def _rows(self, reverse):
-        return self._parents_of if reverse else self._children_of
-
-    def _children_of(self, start, end):
-        first, last = 0, self.num_rows[0]
-        if (start, end) != (0, self.num_rows[1]):
-            first, last = torch.searchsorted(self._parent, self._parent.new_tensor([start, end])).tolist()
-        children = child_table(self._key[first:last], self._parent[first:last] - start, end - start)
-        return torch.where(children == last - first, self.num_rows[0], children + first)
-
-    def _parents_of(self, start, end):
-        table = torch.full((end - start, 8), self.num_rows[1], dtype=torch.int32, device=self._key.device)
-        octant = (self._key[start:end] & 7)[:, None]
-        return table.scatter_(1, octant, self._parent[start:end, None].int())
+    def __init__(self, num_rows, make_table, symmetric):
+        self.num_rows, self.make_table, self.symmetric, self.kept = num_rows, make_table, symmetric, {}
 
 
 def build_submanifold_map(table: torch.Tensor) -> KernelMap:
     """Map of a 3x3x3 submanifold convolution from its neighbour table (V, 27) int32, V for none; taps as in spconv and
     in the released weights."""
-    return KernelMap(_SubmanifoldPairs(table))
+    return KernelMap(_Pairs((len(table), len(table)), (lambda: table, lambda: table), True))
 
 
 def build_strided_map(key: torch.Tensor, parent: torch.Tensor, num_parents: int) -> KernelMap:
     """Map of a 2x2x2 convolution of stride 2: tap 4 i + 2 j + k meets child 2 P + (i, j, k), the key's last bits."""
-    return KernelMap(_StridedPairs(key, parent, num_parents))
+
+    def parents():
+        table = torch.full((len(key), 8), num_parents, dtype=torch.int32, device=key.device)
+        return table.scatter_(1, (key & 7)[:, None], parent.int()[:, None])
+
+    return KernelMap(_Pairs((len(key), num_parents), (lambda: child_table(key, parent, num_parents), parents), False))
 
 
-def _cut_blocks(rows, num_in, num_out):
-    """rows(start, end) -> (end - start, T) int32: the input row of each output row at each tap, num_in for none."""
-    edges = [*range(0, num_out, BLOCK_ROWS), num_out]
-    return [_build_block(rows(start, end), start, end, num_in) for start, end in pairwise(edges)]
+def _cut_blocks(kernel_map):
+    table, num_in = kernel_map.stored_table, kernel_map.num_in
+    edges = [*range(0, len(table), BLOCK_ROWS), len(table)]
+    return [_build_block(table[start:end], start, end, num_in) for start, end in pairwise(edges)]
 
 
 def _build_block(table, start, end, num_in):
@@ -181,14 +138,6 @@ def _build_block(table, start, end, num_in):
     torch.cumsum(met_by_row.sum(1, dtype=torch.int32), 0, dtype=torch.int32, out=ends[1:])
     sizes = met.sum(1).tolist()
     return Block(start, end, sizes, source, source.split(sizes), by_row, ends)
-
-
-def _block_table(block, num_in):
-    """The rows (end - start, T) that `_build_block` was given."""
-    device = block.source.device
-    tap = torch.arange(len(block.sizes), device=device).repeat_interleave(torch.tensor(block.sizes, device=device))
-    table = torch.full((block.end - block.start, len(block.sizes)), num_in, dtype=torch.int32, device=device)
-    return table.index_put_((block.target.long(), tap), block.source)
 
 
 def _positions(mask):

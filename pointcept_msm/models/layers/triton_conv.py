@@ -22,10 +22,11 @@ from .kernel_map import KernelMap
 
 LOGGER = logging.getLogger("msm")
 TILE_ROWS = 128
-STRETCH = 1 << 14  # rows sorted among themselves: what they gather stays in the GPU's cache
+STRETCH = 1 << 18  # rows sorted among themselves: what they gather stays in the GPU's cache
 ALIGN = 16
 MAX_TAPS = 32
-PARTS = 1024  # programs of a weight gradient, about: several on each processor of a large GPU
+PROGRAMS = 4096  # of a weight gradient at most, and bytes of the parts that they leave to be summed
+PART_BYTES = 1 << 26
 LIST_BLOCK = 1024
 
 
@@ -39,7 +40,7 @@ class Tiling(NamedTuple):
 
 
 # (output channels at most, tiling); the last one serves all wider layers.
-HALF_PRODUCT = ((32, Tiling(32, 32, 4, 4)), (64, Tiling(64, 64, 4, 3)), (None, Tiling(128, 64, 8, 3)))
+HALF_PRODUCT = ((32, Tiling(32, 32, 4, 3)), (64, Tiling(64, 64, 4, 2)), (None, Tiling(128, 64, 8, 3)))
 FLOAT_PRODUCT = ((32, Tiling(32, 32, 4, 3)), (None, Tiling(64, 32, 8, 3)))
 # `outer` is both the output and the input channels of a block of the weight, `inner` the rows added in one product.
 HALF_WEIGHT = ((64, Tiling(64, 64, 4, 3)), (None, Tiling(128, 64, 8, 3)))
@@ -79,22 +80,20 @@ def _announce():
 class _SparseConv(torch.autograd.Function):
     @staticmethod
     def forward(ctx, feat, weight, kernel_map):
-        ctx.save_for_backward(feat, weight)
-        ctx.kernel_map = kernel_map
         taps = weight.to(feat.dtype).flatten(1, 3)  # (C_out, T, C_in)
+        ctx.save_for_backward(feat, taps)
+        ctx.kernel_map, ctx.shape, ctx.dtype = kernel_map, weight.shape, weight.dtype
         return _multiply(feat, taps, kernel_map)
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx, grad):
-        feat, weight = ctx.saved_tensors
+        feat, taps = ctx.saved_tensors
         grad_feat = grad_weight = None
-        grad = grad.to(feat.dtype)
         if ctx.needs_input_grad[0]:
-            taps = weight.to(feat.dtype).flatten(1, 3).permute(2, 1, 0)  # (C_in, T, C_out)
-            grad_feat = _multiply(grad, taps, ctx.kernel_map.transposed)
+            grad_feat = _multiply(grad, taps.permute(2, 1, 0), ctx.kernel_map.transposed)
         if ctx.needs_input_grad[1]:
-            grad_weight = _weight_gradient(feat, grad, ctx.kernel_map, weight.dtype).view_as(weight)
+            grad_weight = _weight_gradient(feat, grad, ctx.kernel_map, ctx.dtype).view(ctx.shape)
         return grad_feat, grad_weight, None
 
 
@@ -124,9 +123,9 @@ def _weight_gradient(feat, grad, kernel_map, dtype):
     taps, (outer, inner) = len(listed), (grad.shape[1], feat.shape[1])
     tiling = _choose(HALF_WEIGHT if feat.itemsize == 2 else FLOAT_WEIGHT, max(outer, inner))
     blocks = taps * triton.cdiv(outer, tiling.outer) * triton.cdiv(inner, tiling.outer)
-    parts = max(1, min(PARTS // blocks, len(tiles.num_taps)))
-    part = feat.new_empty(parts, outer, taps, inner, dtype=torch.float32)
-    weight_kernel[blocks, parts](
+    most = min(PROGRAMS // blocks, PART_BYTES // (4 * outer * taps * inner), len(tiles.num_taps))
+    part = feat.new_empty(max(1, most), outer, taps, inner, dtype=torch.float32)
+    weight_kernel[blocks, len(part)](
         feat, grad, part, tiles.order, tiles.source, listed, count, tiles.num_in, tiles.num_out, inner, outer, taps,
         len(tiles.num_taps), -1 if kernel_map.flipped else 1,
         TILE_ROWS=TILE_ROWS, OUTER=tiling.outer, INNER=tiling.inner, PRECISION=_precision(feat),
@@ -158,7 +157,15 @@ def build_tiles(kernel_map: KernelMap) -> Tiles:
     (num_out, taps), device = table.shape, table.device
     key = torch.empty(num_out, dtype=torch.int64, device=device)
     key_kernel[(triton.cdiv(num_out, TILE_ROWS),)](
-        table, key, kernel_map.num_in, num_out, taps, STRETCH=STRETCH, BLOCK=TILE_ROWS, MAX_TAPS=MAX_TAPS
+        table,
+        key,
+        _places(taps, device),
+        kernel_map.num_in,
+        num_out,
+        taps,
+        STRETCH=STRETCH,
+        BLOCK=TILE_ROWS,
+        MAX_TAPS=MAX_TAPS,
     )
     order = key.sort(stable=True).indices
     size = triton.cdiv(num_out, TILE_ROWS)
@@ -168,6 +175,13 @@ def build_tiles(kernel_map: KernelMap) -> Tiles:
     tiles = Tiles(**empty, met=table.new_empty(taps, size, dtype=torch.int8), num_in=kernel_map.num_in, num_out=num_out)
     tile_kernel[(size,)](table, order, *tiles, taps, TILE_ROWS=TILE_ROWS, MAX_TAPS=MAX_TAPS)
     return tiles
+
+
+@cache
+def _places(taps, device):
+    """Bit (T,) int32 of each tap in a sort key: corners foremost, because they split the rows best."""
+    taps = sorted(range(taps), key=lambda tap: (tap // 9 != 1) + (tap // 3 % 3 != 1) + (tap % 3 != 1))
+    return torch.tensor(taps).argsort().int().to(device)
 
 
 def list_tiles(kernel_map: KernelMap) -> tuple[torch.Tensor, torch.Tensor]:
@@ -180,14 +194,16 @@ def list_tiles(kernel_map: KernelMap) -> tuple[torch.Tensor, torch.Tensor]:
 
 @triton.jit(do_not_specialize=["num_in", "num_out", "num_taps"])
 def key_kernel(
-    table, key, num_in, num_out, num_taps, STRETCH: tl.constexpr, BLOCK: tl.constexpr, MAX_TAPS: tl.constexpr
-):
+    table, key, places, num_in, num_out, num_taps,
+    STRETCH: tl.constexpr, BLOCK: tl.constexpr, MAX_TAPS: tl.constexpr,
+):  # fmt: skip
     """Sort keys: the stretch of a row, then the set of taps it meets, numbered so that neighbours differ in one."""
     row = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     tap = tl.arange(0, MAX_TAPS)
     inside = (row < num_out)[:, None] & (tap < num_taps)[None, :]
     source = tl.load(table + row.to(tl.int64)[:, None] * num_taps + tap[None, :], mask=inside, other=num_in)
-    bits = tl.sum((source < num_in).to(tl.int32) << tap[None, :], 1)
+    place = tl.load(places + tap, mask=tap < num_taps, other=0)
+    bits = tl.sum((source < num_in).to(tl.int32) << place[None, :], 1)
     bits ^= bits >> 1  # rank in a Gray code
     bits ^= bits >> 2
     bits ^= bits >> 4

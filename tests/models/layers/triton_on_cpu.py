@@ -120,7 +120,7 @@ def main():
             result[f"{name}, the fixed tilings"] = compare(kernel_map, kernel, *fixed[name], TYPES[::2])
     for name in ("HALF_PRODUCT", "FLOAT_PRODUCT", "HALF_WEIGHT", "FLOAT_WEIGHT"):
         setattr(triton_conv, name, SMALL)
-    triton_conv.TILE_ROWS, triton_conv.STRETCH, triton_conv.LIST_BLOCK, triton_conv.PARTS = 16, 32, 2, 60
+    triton_conv.TILE_ROWS, triton_conv.STRETCH, triton_conv.LIST_BLOCK, triton_conv.PROGRAMS = 16, 32, 2, 60
     for name, (kernel_map, kernel) in scenes(14, 3).items():
         result[name] = compare(kernel_map, kernel, 6, 20)
     for name, (kernel_map, kernel) in scenes(1, 2).items():
