@@ -57,8 +57,9 @@ EXTRAS = {
         "triton>=3.2; platform_system == 'Linux'",
     ],
     "hub": ["huggingface_hub>=0.23"],
-    # What a Pointcept checkout imports. Its own CUDA extension pointops is built from the checkout (libs/pointops).
+    # What a Pointcept checkout (d74c646) imports. Its CUDA extension pointops is built from the checkout (libs/pointops).
     "pointcept": [
+        "numpy<2.4",  # the checkout calls np.in1d, which numpy 2.4 no longer has
         "spconv-cu120; platform_system == 'Linux'",
         "torch-scatter",
         "torch-cluster",
@@ -92,9 +93,13 @@ setup(
     author="pointcept_msm authors",
     license="MIT",
     license_files=["LICENSE"],
+    project_urls={
+        "Paper": "https://arxiv.org/abs/2504.06719",
+        "Pointcept": "https://github.com/Pointcept/Pointcept",
+    },
     keywords=["self-supervised learning", "3D scenes", "point cloud", "Pointcept"],
     packages=find_packages(include=["pointcept_msm", "pointcept_msm.*"]),
-    package_data={"pointcept_msm": ["weights/*.safetensors", "pictures/page.html"]},
+    package_data={"pointcept_msm": ["weights/*.safetensors", "pictures/page.html", "py.typed"]},
     cmdclass={"build_py": BuildWithConfigs},
     python_requires=">=3.10",
     install_requires=INSTALL,
@@ -103,6 +108,12 @@ setup(
         "Development Status :: 4 - Beta",
         "Intended Audience :: Science/Research",
         "Programming Language :: Python :: 3",
+        "Programming Language :: Python :: 3.10",
+        "Programming Language :: Python :: 3.11",
+        "Programming Language :: Python :: 3.12",
+        "Programming Language :: Python :: 3.13",
         "Topic :: Scientific/Engineering :: Artificial Intelligence",
+        "Topic :: Scientific/Engineering :: Image Recognition",
+        "Typing :: Typed",
     ],
 )
