@@ -18,7 +18,7 @@ class ResNetBlock(nn.Module):
 
     def __init__(self, channels: int, drop_path: float = 0.0):
         super().__init__()
-        self.norm = SparseNorm(channels)
+        self.norm = SparseNorm(channels, product=True)
         self.conv1 = SubmanifoldConv(channels, channels)
         self.conv2 = SubmanifoldConv(channels, channels)
         self.norm_post_layer = SparseNorm(channels)
@@ -39,11 +39,11 @@ class AttentionBlock(nn.Module):
         if channels % heads:
             raise ValueError(f"{heads} heads do not divide {channels} channels; choose a divisor of the width.")
         self.heads, self.half_window, self.attn_drop = heads, window // 2, attn_drop
-        self.norm = SparseNorm(channels)
+        self.norm = SparseNorm(channels, product=True)
         self.linear_in = nn.Linear(channels, 3 * channels, bias=False)
         self.linear_out = nn.Linear(channels, channels, bias=False)
         self.skip_path_1 = SkipPath(channels, GAMMA_INIT, drop_path)
-        self.mlp_norm = SparseNorm(channels)
+        self.mlp_norm = SparseNorm(channels, product=True)
         self.mlp_lin_1 = nn.Linear(channels, 8 * channels, bias=False)
         self.mlp_lin_2 = nn.Linear(4 * channels, channels, bias=False)
         self.skip_path_2 = SkipPath(channels, GAMMA_INIT, drop_path)

@@ -31,6 +31,16 @@ def choose_conv_backend(device: torch.device) -> Callable:
     return _choose(_wanted(), device)
 
 
+def uses_triton(device: torch.device) -> bool:
+    """Whether tensors on `device` go to Triton's kernels, those of norms (norm.py) with those of convolutions."""
+    return _uses_triton(_wanted(), device)
+
+
+@cache
+def _uses_triton(wanted, device):
+    return wanted != "torch" and _triton_fault(device) is None
+
+
 def find_conv_backends(device: torch.device) -> dict[str, Callable]:
     """{name: function} of all that work for tensors on `device`."""
     names = ("torch",) if _triton_fault(device) else ("torch", "triton")

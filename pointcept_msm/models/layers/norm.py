@@ -3,6 +3,8 @@
 import torch
 from torch import nn
 
+from .conv_backends import uses_triton
+
 
 class _Normalise(torch.autograd.Function):
     """scale * x / (||x||_2 / sqrt(C) + eps), keeping only x and one number a row for the backward pass, where autograd
@@ -26,15 +28,24 @@ class _Normalise(torch.autograd.Function):
 
 
 class RMSNorm(nn.Module):
-    """scale * x / (||x||_2 / sqrt(C) + eps). eps is added outside the root, unlike torch.nn.RMSNorm."""
+    """scale * x / (||x||_2 / sqrt(C) + eps). eps is added outside the root, unlike torch.nn.RMSNorm.
 
-    def __init__(self, channels: int, eps: float = 1e-4):
+    product: what follows is a product of matrices, so under autocast the output may come in its type at once.
+    """
+
+    def __init__(self, channels: int, eps: float = 1e-4, product: bool = False):
         super().__init__()
-        self.eps = eps
+        self.eps, self.product = eps, product
         self.scale = nn.Parameter(torch.ones(channels))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """x (..., C) -> (..., C); computed in float32 at least."""
+        if _fits_triton(x, self.scale):
+            from .triton_norm import Normalise
+
+            half = self.product and torch.is_autocast_enabled(x.device.type)
+            dtype = torch.get_autocast_dtype(x.device.type) if half else x.dtype
+            return Normalise.apply(x, self.scale, self.eps, dtype)
         wide = x if x.dtype == torch.float64 else x.float()
         return _Normalise.apply(wide, self.scale.to(wide.dtype), self.eps).to(x.dtype)
 
@@ -42,9 +53,9 @@ class RMSNorm(nn.Module):
 class SparseNorm(nn.Module):
     """RMSNorm under the extra name `norm` that the released state dict has."""
 
-    def __init__(self, channels: int):
+    def __init__(self, channels: int, product: bool = False):
         super().__init__()
-        self.norm = RMSNorm(channels)
+        self.norm = RMSNorm(channels, product=product)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """x (V, C) -> (V, C)."""
@@ -61,8 +72,19 @@ class SkipPath(nn.Module):
 
     def forward(self, x: torch.Tensor, residual: torch.Tensor, batch: torch.Tensor, num_scenes: int) -> torch.Tensor:
         """x, residual (V, C); batch (V,) scene of each voxel -> (V, C)."""
+        keep = None
         if self.training and self.drop > 0:
-            x = x * self.gamma
-            keep = (torch.rand(num_scenes, device=x.device) >= self.drop).to(x.dtype) / (1 - self.drop)
-            return torch.addcmul(residual, x, keep.index_select(0, batch)[:, None])
-        return torch.addcmul(residual, x, self.gamma)
+            keep = (torch.rand(num_scenes, device=x.device) >= self.drop).float() / (1 - self.drop)
+        if _fits_triton(x, self.gamma):
+            from .triton_norm import AddScaled
+
+            return AddScaled.apply(x, residual, self.gamma.view(-1), keep, batch)
+        if keep is None:
+            return torch.addcmul(residual, x, self.gamma)
+        return torch.addcmul(residual, x * self.gamma, keep.to(x.dtype).index_select(0, batch)[:, None])
+
+
+def _fits_triton(x, parameter):
+    """The kernels take rows of up to 512 channels, and parameters in float32, as training and autocast have them."""
+    narrow = x.is_cuda and x.ndim == 2 and x.shape[1] <= 512 and x.dtype != torch.float64
+    return narrow and parameter.dtype == torch.float32 and uses_triton(x.device)
