@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import torch
 
-from pointcept_msm.datasets.drop_inputs import find_fills, find_grid_size
+from pointcept_msm.datasets.inputs import find_fills, find_grid_size
 from pointcept_msm.files.state_match import list_names, matches
 from pointcept_msm.files.torch_files import read_literal_config
 from pointcept_msm.runtime.errors import UserError

@@ -19,24 +19,20 @@ def estimate_normals(coord: np.ndarray, neighbours: int = NEIGHBOURS, viewpoint=
     Fewer than three points in one place get (0, 0, 1).
     """
     coord = np.asarray(coord, dtype=np.float64)
-    tree = cKDTree(coord)
-    count = min(neighbours, len(coord))
+    tree, ranks = cKDTree(coord), np.arange(1, min(neighbours, len(coord)) + 1)  # a list keeps the axis for K = 1
     normal = np.empty((len(coord), 3), dtype=np.float32)
     for start in range(0, len(coord), BLOCK):
-        block = coord[start : start + BLOCK]
-        _, near = tree.query(block, k=np.arange(1, count + 1))  # (n, K); a list of ranks keeps the axis for K = 1
+        _, near = tree.query(coord[start : start + BLOCK], k=ranks)  # (n, K)
         normal[start : start + BLOCK] = fit_planes(coord[near])
     eye = find_viewpoint(coord) if viewpoint is None else np.asarray(viewpoint, dtype=np.float64)
-    away = ((eye - coord) * normal).sum(1) < 0
-    normal[away] *= -1
+    normal[((eye - coord) * normal).sum(1) < 0] *= -1
     return normal
 
 
 def fit_planes(groups: np.ndarray) -> np.ndarray:
     """Unit normals (n, 3) of the least-squares planes through groups of points (n, K, 3); (0, 0, 1) where undefined."""
     centred = groups - groups.mean(1, keepdims=True)
-    spread = np.einsum("nki,nkj->nij", centred, centred)
-    value, vector = np.linalg.eigh(spread)  # rising
+    value, vector = np.linalg.eigh(np.einsum("nki,nkj->nij", centred, centred))  # rising
     normal = vector[:, :, 0]
     normal[value[:, 1] <= 1e-12 * np.maximum(value[:, 2], 1e-12)] = (0, 0, 1)  # a line or a single place has no plane
     return normal

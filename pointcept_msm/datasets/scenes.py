@@ -1,46 +1,69 @@
-"""MSMScenesDataset: any folder of scenes, in any format that `scene_io` reads, in either host.
+"""Data sets of scenes in either host: MSMScenesDataset, any folder in any format that `scene_io` reads, and
+MSMRoomsDataset, procedural rooms that are made on first use.
 
 The scenes of a split are, whichever exists first: those in `<root>/<split>/`; those listed in `<root>/<split>.txt` (one
 path a line) or `.json` (a list), relative to the root; or, when no split is laid out, those in `<root>` itself. Where
-`val` is not laid out, it may be a share of the train scenes, drawn by their names (`hold_out`).
+`val` is not laid out, it may be a share of the train scenes, drawn by their names (`hold_out`). Hidden files and
+folders, such as a Mac's `._scan.ply`, are no scenes.
 """
 
 import hashlib
 import json
-import logging
+import os
 from collections import Counter
 from pathlib import Path
 
 import numpy as np
 
+from pointcept_msm.datasets.inputs import check_fill, prepare_scene
 from pointcept_msm.files.scene_files import count_points, is_scene
 from pointcept_msm.files.scene_io import load_scene
 from pointcept_msm.host import DATASETS, DefaultDataset, register
+from pointcept_msm.rooms.store import room_path, save_rooms
 from pointcept_msm.runtime.errors import UserError
 
-LOGGER = logging.getLogger("msm")
 NEXT_STEP = "put scenes at <root>/<split>/<scene>/coord.npy (or .npz, .ply, .pth), or list them in <root>/<split>.txt"
 
 
 def list_scenes(root, split: str) -> list[Path]:
-    """Sorted paths of the scenes of one split; raises FileNotFoundError, in one sentence, when there are none."""
-    root = Path(root)
+    """Sorted paths of the scenes of one split. UserError: there are none, or a list that is none."""
+    root = Path(root).expanduser()
     if not root.is_dir():
-        raise FileNotFoundError(f"data_root {root} does not exist or is no folder; {NEXT_STEP}")
+        raise UserError(f"data_root {root.absolute()} does not exist or is no folder; {NEXT_STEP}")
+    if (root / split).is_dir():
+        return _scenes_in(root / split, needed=True)
     for listing in (root / split, root / f"{split}.txt", root / f"{split}.json"):
         if listing.suffix in (".txt", ".json") and listing.is_file():
             return _listed_scenes(root, listing)
-        if listing.is_dir():
-            return _found(listing, _scenes_in(listing))
     split_folders = [folder.name for folder in sorted(root.iterdir()) if folder.is_dir() and _scenes_in(folder)]
     if split_folders:
-        raise FileNotFoundError(f"{root} has no split {split!r}, only {', '.join(split_folders)}; choose one of them")
-    return _found(root, _scenes_in(root))
+        raise UserError(
+            f"{root.absolute()} has no split {split!r}, only {', '.join(split_folders)}; choose one of them"
+        )
+    return _scenes_in(root, needed=True)
 
 
-def has_split(root, split: str) -> bool:
-    """Whether a folder or a list of that split is laid out."""
-    return any((Path(root) / f"{split}{kind}").exists() for kind in ("", ".txt", ".json"))
+def _scenes_in(folder: Path, needed: bool = False) -> list[Path]:
+    scenes = sorted(path for path in folder.iterdir() if not path.name.startswith(".") and is_scene(path))
+    if needed and not scenes:
+        raise UserError(f"{folder.absolute()} holds no scene; {NEXT_STEP}")
+    return scenes
+
+
+def _listed_scenes(root: Path, listing: Path) -> list[Path]:
+    try:
+        text = listing.read_text(encoding="utf-8-sig")
+        lines = json.loads(text) if listing.suffix == ".json" else [x.split("#")[0].strip() for x in text.splitlines()]
+        scenes = sorted({root / line for line in lines if line})
+    except (ValueError, TypeError) as error:  # not in UTF-8, no JSON, or JSON of something else
+        raise UserError(f"{listing} is no list of paths ({error}); write a path a line, in UTF-8") from error
+    missing = [scene for scene in scenes if not is_scene(scene)]
+    if missing or not scenes:
+        raise UserError(
+            f"{listing} names {missing[0] if missing else 'nothing'} ({len(missing)} of {len(scenes)} like it), which "
+            f"is no scene; list paths relative to {root.absolute()}, with the suffix where the scene is a file"
+        )
+    return scenes
 
 
 def hold_out(scenes: list[Path], share: float, split: str) -> list[Path]:
@@ -59,39 +82,6 @@ def hold_out(scenes: list[Path], share: float, split: str) -> list[Path]:
     return [path for path in scenes if (path in drawn) == (split == "val")]
 
 
-def _scenes_in(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.iterdir() if is_scene(path))
-
-
-def _found(folder: Path, scenes: list[Path]) -> list[Path]:
-    if not scenes:
-        raise FileNotFoundError(f"{folder} holds no scene; {NEXT_STEP}")
-    return scenes
-
-
-def _read_list(listing: Path) -> list[str]:
-    try:
-        text = listing.read_text(encoding="utf-8")
-        lines = json.loads(text) if listing.suffix == ".json" else text.splitlines()
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise ValueError(f"{listing} cannot be read ({error}); write a list of paths in UTF-8") from error
-    if not isinstance(lines, list) or not all(isinstance(line, str) for line in lines):
-        raise ValueError(f"{listing} holds something else than a list of paths; write ['scene_a', 'scene_b', ...]")
-    return lines if listing.suffix == ".json" else [line.split("#")[0].strip() for line in lines]
-
-
-def _listed_scenes(root: Path, listing: Path) -> list[Path]:
-    lines = _read_list(listing)
-    scenes = sorted({root / line for line in lines if line})
-    missing = [scene for scene in scenes if not is_scene(scene)]
-    if missing:
-        raise FileNotFoundError(
-            f"{listing} names {missing[0]} ({len(missing)} of {len(scenes)} like it), which is no scene; list paths "
-            f"relative to {root}, with the suffix where the scene is a file"
-        )
-    return _found(listing, scenes)
-
-
 @register(DATASETS, "MSMScenesDataset")
 class MSMScenesDataset(DefaultDataset):
     """Scenes in any layout that `list_scenes` knows; `split` is a name or a list of names.
@@ -99,54 +89,44 @@ class MSMScenesDataset(DefaultDataset):
     A sample has the fields that the files have: missing colours and normals are not made up, missing labels are -1.
     Scenes with fewer than `min_points` points are left out. `cache` keeps loaded scenes in memory, in each worker.
     held_out: share of the train scenes that is `val` where no val is laid out. ignore_label: in the files' `segment`
-    it means unknown, and becomes -1. num_classes: UserError for a scene with a label that is not below it.
+    it means unknown, and becomes -1. num_classes: UserError for a scene with a label that is not below it. fill: what
+    stands for colours or normals that the files lack, as for extraction (`check_fill`); "estimate" wants the cache.
+    host: arguments of the host's own data set: transform, test_mode, test_cfg, loop, ignore_index.
     """
 
     def __init__(
         self,
         split="train",
         data_root="data/scenes",
-        transform=None,
-        test_mode=False,
-        test_cfg=None,
-        loop=1,
-        ignore_index=-1,
         cache=False,
         min_points=1,
         held_out=None,
         ignore_label=-1,
         num_classes=None,
+        fill=None,
+        **host,
     ):
         self.min_points, self.held_out = min_points, held_out
         self.ignore_label, self.num_classes = ignore_label, num_classes
-        self.memory = {} if cache else None
-        super().__init__(
-            split=split,
-            data_root=data_root,
-            transform=transform,
-            test_mode=test_mode,
-            test_cfg=test_cfg,
-            loop=loop,
-            ignore_index=ignore_index,
-        )
+        self.memory, self.fill = {} if cache else None, check_fill(fill)
+        super().__init__(split=split, data_root=str(Path(data_root).expanduser()), **host)
 
     def get_data_list(self) -> list[str]:
         """Scene paths; `names` and `splits` run beside them."""
-        pairs = [
-            (path, split)
-            for split in ([self.split] if isinstance(self.split, str) else self.split)
-            for path in self._scenes_of(split)
-            if self.min_points <= 1 or count_points(path) >= self.min_points
-        ]
+        splits = [self.split] if isinstance(self.split, str) else self.split
+        pairs = [(path, split) for split in splits for path in self.find_scenes(split)]
+        pairs = [pair for pair in pairs if self.min_points <= 1 or count_points(pair[0]) >= self.min_points]
         if not pairs:
-            raise FileNotFoundError(
+            raise UserError(
                 f"{self.data_root}: no scene of {self.split} has {self.min_points} points; lower min_points"
             )
         self.names, self.splits = scene_names([path for path, _ in pairs]), [split for _, split in pairs]
         return [str(path) for path, _ in pairs]
 
-    def _scenes_of(self, split):
-        if self.held_out is None or has_split(self.data_root, "val"):
+    def find_scenes(self, split: str) -> list[Path]:
+        """Paths of a split's scenes, those below `min_points` too."""
+        laid_out = any(Path(self.data_root, f"val{kind}").exists() for kind in ("", ".txt", ".json"))
+        if self.held_out is None or laid_out:
             return list_scenes(self.data_root, split)
         return hold_out(list_scenes(self.data_root, "train"), self.held_out, split)
 
@@ -167,7 +147,7 @@ class MSMScenesDataset(DefaultDataset):
         return {key: value.copy() if isinstance(value, np.ndarray) else value for key, value in scene.items()}
 
     def _load(self, position: int) -> dict:
-        scene = load_scene(self.data_list[position])
+        scene, _ = prepare_scene(load_scene(self.data_list[position]), tuple(self.fill), self.fill)
         for key in ("segment", "instance"):
             scene.setdefault(key, np.full(len(scene["coord"]), -1, dtype=np.int32))
         scene["segment"] = np.where(scene["segment"] == self.ignore_label, -1, scene["segment"])
@@ -186,3 +166,27 @@ def scene_names(paths: list[Path]) -> list[str]:
     stems = [path.stem if path.is_file() else path.name for path in paths]
     repeats = Counter(stems)
     return [f"{path.parent.name}-{stem}" if repeats[stem] > 1 else stem for path, stem in zip(paths, stems)]
+
+
+@register(DATASETS, "MSMRoomsDataset")
+class MSMRoomsDataset(MSMScenesDataset):
+    """The first `rooms` rooms of a split under `data_root`; missing ones are made when the data set is built.
+
+    seed, points: of the rooms. In test mode `loop` is ignored and, with a `test_cfg`, an item is the host's list of
+    fragments. UserError: a folder that holds anything but rooms, which are then not written into it.
+    """
+
+    def __init__(
+        self, split="train", data_root="data/rooms", rooms=64, seed=0, points=120_000, cache=True, loop=1, **host
+    ):
+        if int(rooms) != rooms or rooms < 1:
+            raise UserError(f"rooms of MSMRoomsDataset is {rooms!r}; it must be a whole number of at least 1.")
+        self.rooms, self.seed, self.points = int(rooms), seed, points
+        test_mode = host.pop("test_mode", False)
+        host["test_mode"] = test_mode and host.get("test_cfg") is not None
+        super().__init__(split, data_root, cache, loop=1 if test_mode else loop, **host)
+
+    def find_scenes(self, split: str) -> list[Path]:
+        """Paths of the rooms, made first where they are missing."""
+        save_rooms(self.data_root, split, self.rooms, self.seed, self.points, workers=min(os.cpu_count() or 1, 8))
+        return [room_path(self.data_root, split, index) for index in range(self.rooms)]

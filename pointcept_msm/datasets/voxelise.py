@@ -17,25 +17,19 @@ class Voxels(NamedTuple):
     position: np.ndarray
 
 
-def check_extent(coord: np.ndarray, grid_size: float) -> None:
-    """UserError when the cells of coord (N, 3) metres cannot be numbered in 64 bits without wrapping around."""
-    cells = 1.0
-    for axis in coord.T:
-        cells *= (float(axis.max()) - float(axis.min())) / grid_size + 2
-    if not cells < 2**62:
-        size = max(float(axis.max()) - float(axis.min()) for axis in coord.T)
-        raise UserError(
-            f"the scene spans {size:.3g} m, too far to number its voxels of {grid_size} m; remove far points, or cut it"
-        )
-
-
 def voxelise(coord: np.ndarray, grid_size: float, random: bool) -> Voxels:
     """Voxelise coord (N, 3) metres on a grid aligned with multiples of grid_size.
 
     random: a uniformly drawn point stands for each voxel (training, as the released preprocessing); otherwise the one
     nearest the voxel's centre (inference: no dependence on a seed, nor on point order but for exact ties).
+    UserError: the cells cannot be numbered in 64 bits without wrapping around.
     """
-    check_extent(coord, grid_size)
+    span = [float(axis.max()) - float(axis.min()) for axis in coord.T]
+    if not np.prod([length / grid_size + 2 for length in span]) < 2**62:
+        raise UserError(
+            f"the scene spans {max(span):.3g} m, too far to number its voxels of {grid_size} m; remove far points, or "
+            "cut it"
+        )
     scaled = coord.astype(np.float64) / grid_size
     cell = np.floor(scaled).astype(np.int64)
     origin = np.array([axis.min() for axis in cell.T])  # numpy is slow along axis 0 of (N, 3)
@@ -46,8 +40,7 @@ def voxelise(coord: np.ndarray, grid_size: float, random: bool) -> Voxels:
     if random:
         order = np.argsort(key, kind="stable")
     else:
-        centre_distance = np.square(position - cell - 0.5).sum(1)
-        order = np.lexsort((centre_distance, key))
+        order = np.lexsort((np.square(position - cell - 0.5).sum(1), key))
     first = np.flatnonzero(np.diff(key[order], prepend=-1))
     count = np.diff(first, append=len(key))
     pick = first + (np.random.rand(len(first)) * count).astype(np.int64) if random else first

@@ -12,7 +12,7 @@ from contextlib import nullcontext
 import numpy as np
 import torch
 
-from pointcept_msm.datasets.drop_inputs import find_grid_size
+from pointcept_msm.datasets.inputs import find_grid_size
 from pointcept_msm.engines.export import NETWORKS, find_networks
 from pointcept_msm.engines.method_hooks import unwrap
 from pointcept_msm.features.extractor import FeatureExtractor

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from torch import nn
 
-from pointcept_msm.datasets.drop_inputs import find_fills, find_grid_size
+from pointcept_msm.datasets.inputs import find_fills, find_grid_size
 from pointcept_msm.engines.method_hooks import unwrap
 from pointcept_msm.files.weights import save_checkpoint
 from pointcept_msm.runtime.environment import git_revision, package_version

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from tqdm import tqdm
 
-from pointcept_msm.datasets.scene_inputs import ESTIMATE
+from pointcept_msm.datasets.inputs import ESTIMATE
 from pointcept_msm.features.extractor import FeatureExtractor, load
 from pointcept_msm.files.atomic import replace_file
 from pointcept_msm.files.scene_io import read_scene

@@ -16,8 +16,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from pointcept_msm.datasets.features import build_feat, count_channels
-from pointcept_msm.datasets.scene_inputs import check_fill, prepare_scene
+from pointcept_msm.datasets.inputs import build_feat, check_fill, count_channels, prepare_scene
 from pointcept_msm.datasets.voxelise import voxelise
 from pointcept_msm.features.tiles import build_tiles
 from pointcept_msm.files.scene_io import check_scene

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import torch
 from torch import nn
 
-from pointcept_msm.datasets.features import count_channels
+from pointcept_msm.datasets.inputs import count_channels
 from pointcept_msm.models.layers.voxel_levels import Level
 
 INPUTS = ("msm", "pointcept")  # scaling of the input features

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
+from pointcept_msm.datasets.inputs import EVERYWHERE
 from pointcept_msm.datasets.normals import estimate_normals
-from pointcept_msm.datasets.scene_inputs import EVERYWHERE
 from pointcept_msm.features.batch import Extraction
 from pointcept_msm.files.atomic import replace_file
 from pointcept_msm.files.scene_files import load_array, write_scene_file

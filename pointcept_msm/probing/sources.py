@@ -5,7 +5,7 @@ from typing import Protocol
 
 import numpy as np
 
-from pointcept_msm.datasets.drop_inputs import FILLS
+from pointcept_msm.datasets.inputs import FILLS
 from pointcept_msm.runtime.errors import UserError
 
 WIDTH = dict(height=1, color=3, normal=3)

@@ -9,7 +9,7 @@ import pytest
 import torch
 from mmengine.config import Config
 
-from pointcept_msm.datasets.features import count_channels
+from pointcept_msm.datasets.inputs import count_channels
 from pointcept_msm.embedded.defaults import default_setup, find_config, load_run_config, prepare_run
 from pointcept_msm.host import DATASETS, HOOKS, TESTERS, TRAINERS, TRANSFORMS, build_dataset, build_model
 from pointcept_msm.host.runner import run_training

@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from pointcept_msm.datasets.drop_inputs import FILLS, drop_inputs, find_fills
-from pointcept_msm.datasets.features import FEATURES
+from pointcept_msm.datasets.inputs import FEATURES, FILLS, drop_inputs, find_fills
 from pointcept_msm.datasets.views import MSMViews
 from pointcept_msm.host import TRANSFORMS, Compose, Config
 

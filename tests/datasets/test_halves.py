@@ -9,6 +9,7 @@ from pointcept_msm.datasets.halves import MSMSceneHalfDataset, cut_scene
 from pointcept_msm.files.scene_io import save_scene
 from pointcept_msm.host.runner import run_testing
 from pointcept_msm.rooms import generate_room
+from pointcept_msm.runtime.errors import UserError
 
 
 def test_sides_and_margin():
@@ -41,6 +42,9 @@ def test_items(tmp_path):
     assert np.array_equal(again.get_data(0)["coord"], sides["low"]["coord"])
     with pytest.raises(ValueError, match="allowed: low, high"):
         MSMSceneHalfDataset(tmp_path / "room", "left")
+    save_scene(tmp_path / "unknown", dict(room, segment=np.full(3000, -1)))
+    with pytest.raises(UserError, match="no point of the low side has a label"):
+        MSMSceneHalfDataset(tmp_path / "unknown")
     del room["segment"]
     save_scene(tmp_path / "bare", room)
     with pytest.raises(ValueError, match="has no segment"):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pointcept_msm.datasets.rooms import MSMRoomsDataset
+from pointcept_msm.datasets.scenes import MSMRoomsDataset
 from pointcept_msm.host import DATASETS, build_dataset
 
 SMALL = dict(rooms=2, points=1500, seed=3)

@@ -54,7 +54,7 @@ def test_json_list(root):
 
 def test_list_that_names_no_scene(root):
     (root / "small.txt").write_text("val/a\nval/z\n")
-    with pytest.raises(FileNotFoundError, match=r"small.txt names .*val/z .1 of 2 like it., which is no scene"):
+    with pytest.raises(UserError, match=r"small.txt names .*val/z .1 of 2 like it., which is no scene"):
         build(root, split="small")
 
 
@@ -75,14 +75,12 @@ def test_several_splits_keep_names_apart(root):
 
 
 def test_what_cannot_be_listed_is_refused(root, tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"data_root .*nowhere does not exist"):
+    with pytest.raises(UserError, match=r"data_root .*nowhere does not exist"):
         build(tmp_path / "nowhere")
-    with pytest.raises(FileNotFoundError, match="has no split 'test', only train, val; choose one of them"):
+    with pytest.raises(UserError, match="has no split 'test', only train, val; choose one of them"):
         build(root, split="test")
     (tmp_path / "nothing").mkdir()
-    with pytest.raises(
-        FileNotFoundError, match=r"nothing holds no scene; put scenes at <root>/<split>/<scene>/coord.npy"
-    ):
+    with pytest.raises(UserError, match=r"nothing holds no scene; put scenes at <root>/<split>/<scene>/coord.npy"):
         build(tmp_path / "nothing")
 
 
@@ -117,7 +115,7 @@ def test_cache_reads_once_and_hands_out_copies(root):
 
 def test_small_scenes_are_left_out(root):
     assert build(root, min_points=23).names == ["d", "e"]
-    with pytest.raises(FileNotFoundError, match="no scene of train has 99 points; lower min_points"):
+    with pytest.raises(UserError, match="no scene of train has 99 points; lower min_points"):
         build(root, min_points=99)
 
 
@@ -157,6 +155,29 @@ def test_labels_that_mean_unknown_and_labels_that_are_none(root):
     assert set(build(root, num_classes=3)[0]["segment"]) == {0, 1, 2}
     with pytest.raises(UserError, match=r"train/a: segment has the label 2, num_classes is 2"):
         build(root, num_classes=2)[0]
+
+
+def test_hidden_files_are_no_scenes(root):
+    (root / "train" / "._a.ply").write_bytes(b"resource fork")
+    (root / "train" / ".cache").mkdir()
+    (root / "train" / ".cache" / "coord.npy").touch()
+    assert not [name for name in build(root).names if name.startswith(".")]
+
+
+def test_folders_from_home_and_from_where_the_caller_stands(root, monkeypatch):
+    monkeypatch.setenv("HOME", str(root.parent))
+    monkeypatch.chdir(root.parent)
+    for written in (f"~/{root.name}", root.name):
+        assert build(written, split="val").names == ["a"]
+    with pytest.raises(UserError, match=f"data_root {root.parent}/nowhere does not exist"):
+        build("nowhere")
+
+
+def test_what_the_files_lack_is_filled_when_asked(tmp_path):
+    save_scene(tmp_path / "train" / "bare", {"coord": scene()["coord"]})
+    assert not {"color", "normal"} & set(build(tmp_path).get_data(0))
+    filled = build(tmp_path, fill={"color": 127.5, "normal": "estimate"}, cache=True).get_data(0)
+    assert (filled["color"] == 127.5).all() and np.allclose(np.linalg.norm(filled["normal"], axis=1), 1, atol=1e-5)
 
 
 def test_registered_under_its_name(root):

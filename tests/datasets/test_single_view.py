@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from pointcept_msm.datasets.single_view import MSMInput
+from pointcept_msm.datasets.views import MSMInput
 from pointcept_msm.features.extractor import FeatureExtractor
 from pointcept_msm.host import build_model
 from tests.probe_toy import NETWORK

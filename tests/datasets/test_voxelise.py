@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pointcept_msm.datasets.features import build_feat, count_channels
+from pointcept_msm.datasets.inputs import build_feat, count_channels
 from pointcept_msm.datasets.voxelise import nearest_voxels, voxelise
 
 COORD = np.random.default_rng(0).uniform(-3, 2, (4000, 3)).astype(np.float32)
