@@ -33,7 +33,14 @@ class Sandbox:
         self.venv = self.root / ".venv"
         (self.root / "tools").mkdir(parents=True)
         (self.root / "pointcept_msm").mkdir()
-        for name in ("setup.py", "tools/env.sh", "tools/demo.sh", "tools/run_tests.sh"):
+        for name in (
+            "setup.py",
+            "tools/env.sh",
+            "tools/demo.sh",
+            "tools/run_tests.sh",
+            "tools/run.sh",
+            "tools/train.sh",
+        ):
             shutil.copy(ROOT / name, self.root / name)
         self.python.write_text(FAKE_PYTHON)
         self.python.chmod(0o755)
@@ -226,3 +233,14 @@ def test_run_tests_runs_all_checks(sandbox, fail, failed):
         "-m pytest -q -m slow tests/a.py",
     ]
     assert (status, said) == ((1, f"run_tests.sh: failed: {failed}\n") if failed else (0, ""))
+
+
+def test_data_is_found_where_the_caller_stands(sandbox, tmp_path):
+    (tmp_path / "mine").mkdir()
+    options = "data_root=mine data.val.data_root=/far 'note=a b' data_root=elsewhere"
+    status, said, _ = sandbox.run(
+        f"cd {tmp_path} && sh {sandbox.root}/tools/train.sh -c c.py -g 1 -p {sandbox.python} -- {options}"
+    )
+    assert status == 0, said
+    expected = f"save_path=exp/msm/c data_root={tmp_path}/mine data.val.data_root=/far note=a b data_root=elsewhere"
+    assert sandbox.log.read_text().splitlines()[-1].endswith(f"--options {expected}")

@@ -89,6 +89,15 @@ url=auto
     url=tcp://$address:${MASTER_PORT:-$port}
 }
 
+left=$#
+while [ "$left" -gt 0 ]; do # each option once round, folders and files of data as seen from where the caller stands
+    case $1 in
+        data_root=* | *.data_root=* | scene=* | *.scene=*) set -- "$@" "${1%%=*}=$(locate "${1#*=}")" ;;
+        *) set -- "$@" "$1" ;;
+    esac
+    shift
+    left=$((left - 1))
+done
 set -- "save_path=exp/msm/$name" "$@"
 [ "$resume" = false ] || set -- "$@" resume=true
 [ -z "$weight" ] || set -- "$@" "weight=$weight"
