@@ -108,7 +108,7 @@ def _multiply(feat, taps, kernel_map):
     product_kernel[grid](
         feat, taps, out, tiles.order, tiles.source, tiles.taps, tiles.num_taps, tiles.num_in, tiles.num_out,
         feat.shape[1], len(taps), taps.shape[1], *((last, -1) if kernel_map.flipped else (0, 1)),
-        TILE_ROWS=TILE_ROWS, OUTER=tiling.outer, INNER=tiling.inner, PRECISION=_precision(feat),
+        TILE_ROWS=TILE_ROWS, OUTER=tiling.outer, INNER=tiling.inner, PRECISION=_precision(feat, True),
         num_warps=tiling.warps, num_stages=tiling.stages,
     )  # fmt: skip
     return out if len(taps) == width else out[:, :width].contiguous()
@@ -147,8 +147,14 @@ def _choose(table, width):
     return next(tiling for limit, tiling in table if limit is None or width <= limit)
 
 
-def _precision(feat):
-    return "tf32" if feat.dtype == torch.float32 and torch.backends.cuda.matmul.allow_tf32 else "ieee"
+def _precision(feat, tensor_cores=False):
+    """How float32 is multiplied: TF32 where torch allows it, else exactly; on tensor cores as three products of TF32
+    parts, whose errors are below those of a plain float32 sum."""
+    matmul = torch.backends.cuda.matmul
+    allowed = getattr(matmul, "fp32_precision", None) or ("tf32" if matmul.allow_tf32 else "ieee")
+    if feat.dtype != torch.float32 or (torch.version.hip and allowed != "tf32"):
+        return "ieee"
+    return "tf32" if allowed == "tf32" else "tf32x3" if tensor_cores else "ieee"
 
 
 def build_tiles(kernel_map: KernelMap) -> Tiles:
