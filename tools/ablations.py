@@ -1,61 +1,118 @@
-"""Train, probe and compare variants: python tools/ablations.py --out exp/msm/ablations --seeds 0 1 2
+"""Train, probe and compare variants of a pre-training: python tools/ablations.py [NAME ...] --seeds 0 1 2
 
-Without CONFIG: every ablation-*-tiny beside pretrain-rooms-tiny. Other values of a config by --variant, for example
-  --variant ratio-0.1 ablation-mask-ratio-tiny model.mask_ratio=0.1
+NAME is a row of configs/msm/_base_/ablations.py; without one, all rows that the base can take. Others by --variant:
+  --variant ratio-0.1 model.mask_ratio=0.1         (or another config: --variant rival contrastive-rooms-tiny)
 What is finished is not run again, what was cut short goes on: repeat the command. The table comes at the end and is
-kept in OUT/ablations.md.
+kept in OUT/ablations.md. Differences are paired by seed and room; the interval is a 95 % bootstrap over both, and what
+it does not part from 0 is called equal.
 """
 
 import argparse
 import sys
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parent))
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+import comparison_runs as runs
+import numpy as np
+
+from pointcept_msm.embedded.defaults import find_config
+from pointcept_msm.host import Config
+from pointcept_msm.link import find_configs
+from pointcept_msm.probing.metrics import paired_difference
+from pointcept_msm.probing.report import format_table
 from pointcept_msm.runtime.command_line import OneSentenceParser, run_command
+from pointcept_msm.runtime.errors import UserError
+
+PROBES = ("knn", "linear")
 
 
 def main(argv):
     args = build_parser().parse_args(argv)
-    from pointcept_msm.ablations.comparison import markdown_comparison
-    from pointcept_msm.ablations.runs import do_runs, plan_runs, read_scores
-    from pointcept_msm.files.atomic import replace_file
-
-    if args.jobs < 1:
-        raise ValueError(f"--jobs is {args.jobs}; give 1 or more")
-    variants = collect_variants(args)
-    runs = plan_runs(variants, list(dict.fromkeys(args.seeds)), args.probe, args.out)
-    failures = [] if args.table else do_runs(runs, args.jobs, lambda line: print(line, flush=True))
-    table = markdown_comparison(read_scores(runs), variants[0].name)
-    args.out.mkdir(parents=True, exist_ok=True)
-    with replace_file(args.out / "ablations.md", "w") as file:
-        file.write(table)
-    print(f"\n{table}\n{args.out / 'ablations.md'}: percent; less {variants[0].name}: seed by seed")
+    variants, paper = collect_variants(args)
+    plan = plan_runs(variants, list(dict.fromkeys(args.seeds)), args.probe, args.out)
+    failures = [] if args.table else runs.do_runs(plan, args.jobs, lambda line: print(line, flush=True))
+    runs.save_text(args.out / "ablations.md", compare(plan, variants, paper))
     if failures:
-        raise ValueError(f"{len(failures)} of {len(runs)} runs failed, the first: {failures[0]}")
+        raise UserError(f"{len(failures)} of {len(plan)} runs failed, the first: {failures[0]}")
 
 
 def collect_variants(args):
-    """The base first, then the configs, then those given with options; a config that is not there, the probe's too, is
-    an error before anything is trained."""
-    from pointcept_msm.ablations.runs import Variant
-    from pointcept_msm.embedded.defaults import find_config
-    from pointcept_msm.link import find_configs
-
-    names = args.configs or [path.stem for path in sorted(find_configs().glob("ablation-*-tiny.py"))]
-    plain = [Variant(Path(name).stem, name, tuple(args.options)) for name in [args.base, *names]]
-    extra = [
-        Variant(name, config[0] if config else args.base, (*args.options, *config[1:]))
-        for name, *config in args.variant
-    ]
-    for config in [args.probe, *[variant.config for variant in [*plain, *extra]]]:
+    """({name: (config, options)}, the base first; {name: the paper's figure}). UserError: a name that is not there, or
+    twice."""
+    base = Path(args.base).stem
+    table = Config.fromfile(str(find_configs() / "_base_" / "ablations.py")).ablations
+    rows = {row["name"]: row for row in table if base in row.get("bases", [base])}
+    unknown = [name for name in args.names if name not in rows]
+    if unknown:
+        raise UserError(f"no ablation {unknown[0]!r} for {base}; there are {', '.join(rows)} (others by --variant)")
+    found = [(base, args.base, [])]
+    found += [(name, args.base, rows[name]["options"]) for name in args.names or rows if args.names or not args.variant]
+    for name, *rest in args.variant:
+        config = [rest.pop(0)] if rest and "=" not in rest[0] else [args.base]
+        found.append((name, *config, rest))
+    names = [name for name, _, _ in found]
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise UserError(f"two variants are called {twice[0]!r}; give one of them another name")
+    for config in (args.probe, *(config for _, config, _ in found)):
         find_config(config)
-    return [*plain, *extra]
+    variants = {name: (config, (*options, *args.options)) for name, config, options in found}
+    return variants, {name: "table {}: {}".format(*row["paper"]) for name, row in rows.items() if row["paper"]}
+
+
+def plan_runs(variants, seeds, probe, out):
+    """Every variant with every seed, seed by seed, so that a list that is cut short compares all variants."""
+    plan = []
+    for seed in seeds:
+        for name, (config, options) in variants.items():
+            folder = out / name / f"seed{seed}"
+            steps = (
+                runs.train(config, (*options, f"seed={seed}"), folder),
+                runs.probe(probe, folder, seed, folder / "probe"),
+            )
+            plan.append(runs.Run(name, seed, folder, steps))
+    runs.check_requests(plan)
+    return plan
+
+
+def compare(plan, variants, paper) -> str:
+    """A Markdown table: mean (each seed), difference to the base with its interval, and the verdict, a line a variant.
+
+    Only seeds that both have enter a difference: they share data order, crops, masks and the probe's draws.
+    """
+    rows = {(run.variant, run.seed): runs.read_row(run.steps[-1].done) for run in plan}
+    base = next(iter(variants))
+    head = ["variant", "seeds"]
+    for name in PROBES:
+        head += [{"knn": "kNN"}.get(name, name), f"less {base}", "95 %", ""]
+    table = [[*head, "paper"]]
+    for variant in variants:
+        mine = {seed: row for (name, seed), row in rows.items() if name == variant and row}
+        theirs = {seed: rows[base, seed] for seed in mine if rows[base, seed] and variant != base}
+        cells = [variant, ", ".join(map(str, mine)) or "none"]
+        for name in PROBES:
+            values = {seed: row["metrics"][f"{name}_mIoU"]["mean"] for seed, row in mine.items()}
+            less = {seed: values[seed] - row["metrics"][f"{name}_mIoU"]["mean"] for seed, row in theirs.items()}
+            cells += [runs.show(values), runs.show(less, signed=True), *interval(mine, theirs, name)]
+        table.append([*cells, paper.get(variant, "")])
+    return format_table(table) + "\n"
+
+
+def interval(mine, theirs, name):
+    """The bootstrap interval and its verdict, from the rooms that both sides of every shared seed have."""
+    sides = [[runs.read_rooms(side[seed], name) for seed in theirs] for side in (mine, theirs)]
+    rooms = sorted(set.intersection(*(set(found) for side in sides for found in side))) if theirs else []
+    if not rooms:
+        return ["", ""]
+    ours, base = (np.array([[found[room] for room in rooms] for found in side]) for side in sides)
+    difference = paired_difference(ours, base)
+    return [f"{difference.low:+.1f} to {difference.high:+.1f}", difference.verdict]
 
 
 def build_parser():
     parser = OneSentenceParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("configs", nargs="*", metavar="CONFIG", help="paths, or names in configs/msm")
+    parser.add_argument("names", nargs="*", metavar="NAME", help="rows of configs/msm/_base_/ablations.py")
     parser.add_argument("--base", default="pretrain-rooms-tiny", metavar="CONFIG", help="what all are compared with")
     parser.add_argument("--probe", default="probe-rooms-tiny", metavar="CONFIG", help="what judges them")
     parser.add_argument("--out", type=Path, default=Path("exp/msm/ablations"), metavar="DIR", help="folder of the runs")
@@ -63,7 +120,7 @@ def build_parser():
     parser.add_argument("--jobs", type=int, default=1, metavar="N", help="runs at a time, the cores shared out")
     parser.add_argument("--table", action="store_true", help="only the table of what is finished")
     parser.add_argument(
-        "--variant", nargs="+", action="append", default=[], metavar="NAME CONFIG KEY=VALUE", help="a line of its own"
+        "--variant", nargs="+", action="append", default=[], metavar="NAME [CONFIG] KEY=VALUE", help="a line of its own"
     )
     parser.add_argument(
         "--options", nargs="+", default=[], metavar="KEY=VALUE", help="for every training, such as max_steps=64"

@@ -8,13 +8,15 @@ import logging
 import time
 from collections.abc import Sequence
 from contextlib import nullcontext
+from pathlib import Path
 
 import numpy as np
 import torch
 
 from pointcept_msm.datasets.inputs import find_grid_size
-from pointcept_msm.engines.export import NETWORKS, find_networks
+from pointcept_msm.engines.export import NETWORKS, count_steps, find_networks
 from pointcept_msm.engines.method_hooks import unwrap
+from pointcept_msm.engines.metrics_writer import EVALUATIONS, append_line, to_json_number
 from pointcept_msm.features.extractor import FeatureExtractor
 from pointcept_msm.host import HOOKS, HookBase, build_dataset, register
 from pointcept_msm.host.levels import INPUTS, LevelNetwork
@@ -39,7 +41,11 @@ def read_num_classes(hook) -> int:
 
 
 def write_scores(trainer, scores: dict[str, float]) -> None:
-    """Scalars of the epoch that just ended to tensorboard, where there is one."""
+    """Scalars of the epoch that just ended: a line of evaluations.jsonl, and tensorboard, where there is one."""
+    if comm.is_main_process():
+        record = dict(step=count_steps(trainer), epoch=trainer.epoch + 1)
+        record |= {name: to_json_number(value) for name, value in scores.items()}
+        append_line(Path(trainer.cfg.save_path) / EVALUATIONS, record)
     if trainer.writer is not None:
         for name, value in scores.items():
             trainer.writer.add_scalar(name, value, trainer.epoch + 1)

@@ -1,4 +1,7 @@
-"""MSMMetricsWriter: metrics.jsonl, one JSON object an optimizer step, in both hosts."""
+"""MSMMetricsWriter: metrics.jsonl, one JSON object an optimizer step, in both hosts.
+
+Evaluators add to evaluations.jsonl beside it, an object each time.
+"""
 
 import json
 import logging
@@ -16,7 +19,7 @@ from pointcept_msm.host import HOOKS, HookBase, register
 from pointcept_msm.runtime import comm
 
 LOGGER = logging.getLogger("msm")
-FILE_NAME = "metrics.jsonl"
+METRICS, EVALUATIONS = "metrics.jsonl", "evaluations.jsonl"
 FROM_MODEL = ("momentum", "mask_ratio")  # attributes of the model that are written when it has them
 
 
@@ -31,6 +34,15 @@ def keep_until(path, step):
             continue
     with replace_file(path, "w") as file:
         file.writelines(kept)
+
+
+def append_line(path, record):
+    """Add a JSON object to a file of lines; a full disk costs lines, not the run."""
+    try:
+        with open(path, "a", encoding="utf-8") as file:
+            file.write(json.dumps(record) + "\n")
+    except OSError as error:
+        LOGGER.warning(f"{path}: the line of step {record['step']} is lost ({error.strerror})")
 
 
 def to_json_number(value):
@@ -82,12 +94,11 @@ class MSMMetricsWriter(HookBase):
             self.start = time.perf_counter()  # leave the evaluation between epochs out of the speed
         if self.path is not None or not comm.is_main_process():
             return
-        self.path = Path(self.trainer.cfg.save_path) / FILE_NAME
+        self.path = Path(self.trainer.cfg.save_path) / METRICS
         self.step = count_steps(self.trainer)  # by now the whole run is restored
-        if self.trainer.cfg.resume and self.path.exists():
-            keep_until(self.path, self.step)
-        else:
-            self.path.write_bytes(b"")
+        for path in (self.path, self.path.with_name(EVALUATIONS)):
+            if path.exists():
+                keep_until(path, self.step if self.trainer.cfg.resume else -1)
 
     def before_step(self):
         self.lr = self.trainer.optimizer.param_groups[0]["lr"]  # the schedule moves inside the step
@@ -118,10 +129,6 @@ class MSMMetricsWriter(HookBase):
             "peak_memory_mib": round(read_peak_memory(), 1),
             "skipped": getattr(self.trainer, "skipped_steps", 0),
         }
-        try:
-            with open(self.path, "a", encoding="utf-8") as file:
-                file.write(json.dumps(record) + "\n")
-        except OSError as error:  # a full disk costs lines, not the run
-            LOGGER.warning(f"{self.path}: the line of step {step} is lost ({error.strerror})")
+        append_line(self.path, record)
         self.step = step
         self.start_line()

@@ -70,8 +70,10 @@ def assert_equal(left, right, place="checkpoint"):
 
 
 def read_metrics(folder):
-    lines = (folder / "run" / "metrics.jsonl").read_text().splitlines()
-    return [{k: v for k, v in json.loads(line).items() if k not in TIMES} for line in lines]
+    """Lines of metrics.jsonl and of evaluations.jsonl, without the clock's and memory's."""
+    texts = [(folder / "run" / f"{name}.jsonl").read_text() for name in ("metrics", "evaluations")]
+    lines = [[json.loads(line) for line in text.splitlines()] for text in texts]
+    return [[{k: v for k, v in line.items() if k not in TIMES} for line in part] for part in lines]
 
 
 @pytest.fixture(scope="module")
@@ -243,7 +245,7 @@ def test_export_holds_weights_config_and_provenance(whole):
         assert config == {"type": "ToyBackbone", "channels": [4, 2]}
         assert_equal(state, {k: last[f"{network}.backbone.{k}"] for k in ("weight", "bias")})
         assert (meta["method"], meta["network"], meta["steps"], meta["dataset"]) == ("MSM", network, 16, "ToyDataset")
-        assert meta["loss"] == read_metrics(whole)[-1]["loss"] and meta["epochs"] == 4
+        assert meta["loss"] == read_metrics(whole)[0][-1]["loss"] and meta["epochs"] == 4
 
 
 def test_resuming_a_finished_run_changes_nothing(tmp_path):

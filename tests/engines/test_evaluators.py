@@ -1,5 +1,6 @@
 """The training-time probe on a tiny network: what it measures, what it leaves alone, and that processes agree."""
 
+import json
 import logging
 import re
 import socket
@@ -20,21 +21,21 @@ from tests.configs.test_configs import MINI_NETWORK
 from tests.probe_toy import NETWORK, ProbeToyDataset
 
 
-def make_trainer(epoch=0, **dataset):
+def make_trainer(folder, epoch=0, **dataset):
     torch.manual_seed(0)
     model = torch.nn.Module()
     model.student = torch.nn.ModuleDict(dict(backbone=build_model(dict(NETWORK))))
     model.teacher = torch.nn.ModuleDict(dict(backbone=build_model(dict(NETWORK))))
     model.teacher.eval()
     loader = SimpleNamespace(dataset=ProbeToyDataset(scenes=6, **dataset))
-    cfg = Config(dict(grid_size=0.1, data=dict(num_classes=3)))
-    return SimpleNamespace(
-        model=model, train_loader=loader, cfg=cfg, comm_info={}, writer=None, epoch=epoch, max_epoch=4
-    )
+    cfg = Config(dict(grid_size=0.1, data=dict(num_classes=3), save_path=str(folder)))
+    facts = dict(comm_info={}, writer=None, epoch=epoch, max_epoch=4, global_step=7)
+    return SimpleNamespace(model=model, train_loader=loader, cfg=cfg, scheduler=SimpleNamespace(last_epoch=7), **facts)
 
 
-def test_hook_measures_and_leaves_the_trainer_alone():
-    hook, trainer = MSMProbeEvaluator(every=2, scenes=6, points_per_scene=60, metric="teacher_knn"), make_trainer()
+def test_hook_measures_and_leaves_the_trainer_alone(tmp_path):
+    hook = MSMProbeEvaluator(every=2, scenes=6, points_per_scene=60, metric="teacher_knn")
+    trainer = make_trainer(tmp_path)
     hook.trainer = trainer
     hook.before_train()
     hook.after_epoch()
@@ -47,10 +48,13 @@ def test_hook_measures_and_leaves_the_trainer_alone():
     assert torch.equal(torch.random.get_rng_state(), state) and np.array_equal(np.random.get_state()[1], numpy_state)
     first = hook.evaluate()
     assert set(first) == {"student_knn", "student_linear", "teacher_knn", "teacher_linear"} and hook.evaluate() == first
+    lines = [json.loads(line) for line in (tmp_path / "evaluations.jsonl").read_text().splitlines()]
+    assert len(lines) == 3 and lines[-1]["probe/teacher_knn_mIoU"] == first["teacher_knn"]
+    assert (lines[-1]["step"], lines[-1]["epoch"]) == (7, 2)
 
 
-def test_hook_needs_labels_and_a_known_metric():
-    hook, trainer = MSMProbeEvaluator(scenes=4), make_trainer()
+def test_hook_needs_labels_and_a_known_metric(tmp_path):
+    hook, trainer = MSMProbeEvaluator(scenes=4), make_trainer(tmp_path)
     hook.trainer = trainer
     scene = trainer.train_loader.dataset.get_data
     trainer.train_loader.dataset.get_data = lambda i: scene(i) | dict(segment=np.full(240, -1))
@@ -98,7 +102,7 @@ def evaluate_in_process(rank, port, folder):
     dist.init_process_group("gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=2)
     torch.set_num_threads(1)
     hook = MSMProbeEvaluator(scenes=5, points_per_scene=60)
-    hook.trainer = make_trainer()
+    hook.trainer = make_trainer(folder)
     torch.save(hook.evaluate(), folder / f"{rank}.pth")
     dist.destroy_process_group()
 
@@ -109,7 +113,7 @@ def test_two_processes_equal_one(tmp_path):
         port = s.getsockname()[1]
     mp.spawn(evaluate_in_process, args=(port, tmp_path), nprocs=2)
     hook = MSMProbeEvaluator(scenes=5, points_per_scene=60)
-    hook.trainer = make_trainer()
+    hook.trainer = make_trainer(tmp_path)
     alone = hook.evaluate()
     assert torch.load(tmp_path / "0.pth") == torch.load(tmp_path / "1.pth") == pytest.approx(alone)
 
@@ -146,17 +150,18 @@ BATCH = dict(
 )
 
 
-def make_segmentation(model, batches):
-    cfg = Config(dict(evaluate=True, data=dict(num_classes=3, names=["low", "high", "none"])))
-    facts = dict(comm_info={}, writer=None, epoch=0, logger=logging.getLogger("msm"))
+def make_segmentation(model, batches, folder):
+    cfg = Config(dict(evaluate=True, save_path=str(folder), data=dict(num_classes=3, names=["low", "high", "none"])))
+    facts = dict(comm_info={}, writer=None, epoch=0, logger=logging.getLogger("msm"), global_step=3)
+    facts["scheduler"] = SimpleNamespace(last_epoch=3)
     hook = MSMSemSegEvaluator()
     hook.trainer = SimpleNamespace(model=model, val_loader=batches, cfg=cfg, **facts)
     return hook
 
 
 @pytest.mark.parametrize("wrap", [lambda x: x, lambda x: x.as_subclass(OnDevice)], ids=["here", "on a device"])
-def test_voxels_are_expanded_to_points_wherever_they_are(wrap, caplog):
-    hook = make_segmentation(VoxelModel(wrap), [BATCH, BATCH])
+def test_voxels_are_expanded_to_points_wherever_they_are(wrap, caplog, tmp_path):
+    hook = make_segmentation(VoxelModel(wrap), [BATCH, BATCH], tmp_path)
     hook.before_train()
     with caplog.at_level("INFO", logger="msm"):
         hook.after_epoch()
@@ -167,20 +172,22 @@ def test_voxels_are_expanded_to_points_wherever_they_are(wrap, caplog):
     assert hook.trainer.comm_info == dict(current_metric_value=scores["mIoU"], current_metric_name="mIoU")
     assert "0.5000/0.7500/0.6667 over the 2 of 3 classes that occur" in caplog.text and "0.3333/0.5000" in caplog.text
     assert hook.trainer.model.training
+    line = json.loads((tmp_path / "evaluations.jsonl").read_text().splitlines()[-1])
+    assert line["step"] == 3 and line["val/mIoU_all"] == scores["mIoU_all"]
 
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
-def test_segmentation_is_evaluated_on_a_gpu():
-    scores = make_segmentation(VoxelModel().cuda(), [BATCH]).evaluate()
+def test_segmentation_is_evaluated_on_a_gpu(tmp_path):
+    scores = make_segmentation(VoxelModel().cuda(), [BATCH], tmp_path).evaluate()
     assert scores["mIoU"] == pytest.approx(0.5)
 
 
-def test_what_the_evaluator_refuses():
-    hook = make_segmentation(VoxelModel(), [BATCH | dict(offset=torch.tensor([1, 3]))])
+def test_what_the_evaluator_refuses(tmp_path):
+    hook = make_segmentation(VoxelModel(), [BATCH | dict(offset=torch.tensor([1, 3]))], tmp_path)
     with pytest.raises(ValueError, match="several scenes"):
         hook.evaluate()
-    hook = make_segmentation(VoxelModel(), [BATCH | dict(origin_segment=torch.tensor([0, 1, 255, -1]))])
+    hook = make_segmentation(VoxelModel(), [BATCH | dict(origin_segment=torch.tensor([0, 1, 255, -1]))], tmp_path)
     with pytest.raises(ValueError, match="255"):
         hook.evaluate()
     hook.trainer.cfg.data.num_classes = None
