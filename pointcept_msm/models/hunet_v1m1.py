@@ -75,11 +75,10 @@ class MSMHUNet(nn.Module):
         coarse_to_fine = [tuple(x)[::-1] for x in (dec_channels, dec_conv_depths, dec_attn_depths, dec_num_heads)]
         widths, conv_depths, attn_depths, heads = coarse_to_fine
         self.up = nn.ModuleList(
-            nn.ModuleList([SparseNorm(coarse, product=True), InverseConv(coarse, fine)])
-            for coarse, fine in pairwise(widths)
+            nn.ModuleList([SparseNorm(coarse), InverseConv(coarse, fine)]) for coarse, fine in pairwise(widths)
         )
         self.linears_skip = nn.ModuleList(
-            nn.Sequential(SparseNorm(enc, product=True), nn.Linear(enc, dec))
+            nn.Sequential(SparseNorm(enc), nn.Linear(enc, dec))
             for enc, dec in zip(tuple(enc_channels)[-2::-1], widths[1:], strict=True)
         )
         self.skip = nn.ModuleList(SkipPath(width, init=1.0) for width in widths[1:])

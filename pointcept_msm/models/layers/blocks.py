@@ -18,7 +18,7 @@ class ResNetBlock(nn.Module):
 
     def __init__(self, channels: int, drop_path: float = 0.0):
         super().__init__()
-        self.norm = SparseNorm(channels, product=True)
+        self.norm = SparseNorm(channels)
         self.conv1 = SubmanifoldConv(channels, channels)
         self.conv2 = SubmanifoldConv(channels, channels)
         self.norm_post_layer = SparseNorm(channels)
@@ -27,8 +27,8 @@ class ResNetBlock(nn.Module):
     def forward(self, x: torch.Tensor, pyramid: VoxelPyramid, level: int) -> torch.Tensor:
         """x (V_l, C) -> (V_l, C)."""
         y = self.conv1(self.norm(x), pyramid, level)
-        y = self.norm_post_layer(self.conv2(F.gelu(y), pyramid, level))
-        return self.skip_path(y, x, pyramid.batch(level), pyramid.num_scenes)
+        y = self.conv2(F.gelu(y), pyramid, level)
+        return self.skip_path(y, x, pyramid.batch(level), pyramid.num_scenes, self.norm_post_layer)
 
 
 class AttentionBlock(nn.Module):
@@ -39,11 +39,11 @@ class AttentionBlock(nn.Module):
         if channels % heads:
             raise ValueError(f"{heads} heads do not divide {channels} channels; choose a divisor of the width.")
         self.heads, self.half_window, self.attn_drop = heads, window // 2, attn_drop
-        self.norm = SparseNorm(channels, product=True)
+        self.norm = SparseNorm(channels)
         self.linear_in = nn.Linear(channels, 3 * channels, bias=False)
         self.linear_out = nn.Linear(channels, channels, bias=False)
         self.skip_path_1 = SkipPath(channels, GAMMA_INIT, drop_path)
-        self.mlp_norm = SparseNorm(channels, product=True)
+        self.mlp_norm = SparseNorm(channels)
         self.mlp_lin_1 = nn.Linear(channels, 8 * channels, bias=False)
         self.mlp_lin_2 = nn.Linear(4 * channels, channels, bias=False)
         self.skip_path_2 = SkipPath(channels, GAMMA_INIT, drop_path)

@@ -1,61 +1,98 @@
-"""Normalisation and residual scaling of the released network (reference: released code, `transformer++` blocks)."""
+"""Normalisation and residual paths of the released network (reference: released code, `transformer++` blocks).
+
+Both are rows of features times a factor a row and a scale a channel, so one function does either or both in one go. A
+network has more of these layers than of any other: the backward pass keeps x and two numbers a row, where autograd
+would keep several copies of x, and a GPU runs one kernel each way (triton_norm.py).
+"""
 
 import torch
 from torch import nn
 
 from .conv_backends import uses_triton
 
+LEAST = 1e-30  # stands for the norm of a row of zeros
 
-class _Normalise(torch.autograd.Function):
-    """scale * x / (||x||_2 / sqrt(C) + eps), keeping only x and one number a row for the backward pass, where autograd
-    would keep several copies of x; a network has more of these layers than of any other."""
+
+def scale_rows(x, scale, eps=None, residual=None, keep=None, scene=None, dtype=None) -> torch.Tensor:
+    """x (V, C) times scale (C,) -> (V, C), computed in float32 at least, given as `dtype` if any.
+
+    eps: divided by ||x||_2 / sqrt(C) + eps of each row; keep (B,), scene (V,): times the row's scene's; residual
+    (V, C): added to it; each where given.
+    """
+    return _ScaleRows.apply(x, scale, eps, residual, keep, scene, dtype)
+
+
+class _ScaleRows(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x, scale, eps, residual, keep, scene, dtype):
+        ctx.eps, ctx.residual_dtype = eps, None if residual is None else residual.dtype
+        if x.is_cuda and x.dtype != torch.float64 and uses_triton(x.device):
+            from . import triton_norm  # Triton comes with torch on Linux only
+
+            ctx.save_for_backward(x, scale, keep, scene)
+            ctx.gradients = triton_norm.gradients
+            return triton_norm.scale_rows(x, scale, eps, residual, keep, scene, dtype)
+        factor = None if keep is None else keep.index_select(0, scene)[:, None]
+        norm = width = None
+        if eps is not None:
+            norm = torch.linalg.vector_norm(x, dim=-1, keepdim=True, dtype=_wide(x))
+            width = torch.rsub(norm, eps, alpha=-(x.shape[-1] ** -0.5))  # norm / sqrt(C) + eps
+        ctx.save_for_backward(x, scale, factor, norm, width)
+        ctx.gradients = _gradients
+        if factor is not None:
+            x = x * (factor if width is None else factor / width)
+        elif width is not None:
+            x = x / width
+        out = x.mul_(scale) if residual is None else torch.addcmul(residual, x, scale)
+        return out if dtype is None else out.to(dtype)
 
     @staticmethod
-    def forward(ctx, x, scale, eps):
-        rms = x.norm(dim=-1, keepdim=True) * x.shape[-1] ** -0.5
-        ctx.save_for_backward(x, rms, scale)
-        ctx.eps = eps
-        return (x / (rms + eps)).mul_(scale)
-
-    @staticmethod
+    @torch.autograd.function.once_differentiable
     def backward(ctx, grad):
-        x, rms, scale = ctx.saved_tensors
-        width = rms + ctx.eps
-        product = grad * x
-        grad_scale = (product / width).sum_to_size(scale.shape) if ctx.needs_input_grad[1] else None
-        along = product.matmul(scale)[..., None] / (width.square() * rms.clamp(min=1e-30) * x.shape[-1])
-        return (grad * scale).div_(width).addcmul_(x, along, value=-1), grad_scale, None
+        grad_x, grad_scale = ctx.gradients(grad, ctx.eps, *ctx.saved_tensors)
+        grad_residual = None if ctx.residual_dtype is None else grad.to(ctx.residual_dtype)
+        return grad_x, grad_scale, None, grad_residual, None, None, None
+
+
+def _gradients(grad, eps, x, scale, factor, norm, width):
+    """To x and scale. With y = x factor scale / width, width depends on x too."""
+    grad = grad.to(_wide(x))
+    if eps is not None:
+        factor = width.reciprocal() if factor is None else factor / width
+    product = grad * x
+    grad_scale = product.sum(0) if factor is None else factor.view(1, -1).mm(product).view(-1)
+    grad_x = grad * scale if factor is None else (grad * scale).mul_(factor)
+    if eps is not None:
+        along = product.mv(scale.to(product.dtype))[:, None] * factor / (width * norm).clamp_(min=LEAST)
+        grad_x.addcmul_(x, along, value=-(x.shape[-1] ** -0.5))
+    return grad_x.to(x.dtype), grad_scale.to(scale.dtype)
+
+
+def _wide(x):
+    return torch.float64 if x.dtype == torch.float64 else torch.float32
 
 
 class RMSNorm(nn.Module):
-    """scale * x / (||x||_2 / sqrt(C) + eps). eps is added outside the root, unlike torch.nn.RMSNorm.
+    """scale * x / (||x||_2 / sqrt(C) + eps). eps is added outside the root, unlike torch.nn.RMSNorm."""
 
-    product: what follows is a product of matrices, so under autocast the output may come in its type at once.
-    """
-
-    def __init__(self, channels: int, eps: float = 1e-4, product: bool = False):
+    def __init__(self, channels: int, eps: float = 1e-4):
         super().__init__()
-        self.eps, self.product = eps, product
+        self.eps = eps
         self.scale = nn.Parameter(torch.ones(channels))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """x (..., C) -> (..., C); computed in float32 at least."""
-        if _fits_triton(x, self.scale):
-            from .triton_norm import Normalise
-
-            half = self.product and torch.is_autocast_enabled(x.device.type)
-            dtype = torch.get_autocast_dtype(x.device.type) if half else x.dtype
-            return Normalise.apply(x, self.scale, self.eps, dtype)
-        wide = x if x.dtype == torch.float64 else x.float()
-        return _Normalise.apply(wide, self.scale.to(wide.dtype), self.eps).to(x.dtype)
+        """x (V, C) -> (V, C) of x's type, under autocast of its type, in which whatever follows multiplies."""
+        kind = x.device.type
+        dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else x.dtype
+        return scale_rows(x, self.scale, self.eps, dtype=dtype)
 
 
 class SparseNorm(nn.Module):
     """RMSNorm under the extra name `norm` that the released state dict has."""
 
-    def __init__(self, channels: int, product: bool = False):
+    def __init__(self, channels: int):
         super().__init__()
-        self.norm = RMSNorm(channels, product=product)
+        self.norm = RMSNorm(channels)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """x (V, C) -> (V, C)."""
@@ -70,21 +107,12 @@ class SkipPath(nn.Module):
         self.gamma = nn.Parameter(torch.full((1, channels), init))
         self.drop = drop
 
-    def forward(self, x: torch.Tensor, residual: torch.Tensor, batch: torch.Tensor, num_scenes: int) -> torch.Tensor:
-        """x, residual (V, C); batch (V,) scene of each voxel -> (V, C)."""
+    def forward(self, x, residual, batch: torch.Tensor, num_scenes: int, norm: SparseNorm | None = None):
+        """x, residual (V, C); batch (V,) scene of each voxel; norm: applied to x before -> (V, C)."""
         keep = None
         if self.training and self.drop > 0:
-            keep = (torch.rand(num_scenes, device=x.device) >= self.drop).float() / (1 - self.drop)
-        if _fits_triton(x, self.gamma):
-            from .triton_norm import AddScaled
-
-            return AddScaled.apply(x, residual, self.gamma.view(-1), keep, batch)
-        if keep is None:
-            return torch.addcmul(residual, x, self.gamma)
-        return torch.addcmul(residual, x * self.gamma, keep.to(x.dtype).index_select(0, batch)[:, None])
-
-
-def _fits_triton(x, parameter):
-    """The kernels take rows of up to 512 channels, and parameters in float32, as training and autocast have them."""
-    narrow = x.is_cuda and x.ndim == 2 and x.shape[1] <= 512 and x.dtype != torch.float64
-    return narrow and parameter.dtype == torch.float32 and uses_triton(x.device)
+            keep = torch.rand(num_scenes, device=x.device).ge_(self.drop).div_(1 - self.drop)
+        scale, eps = self.gamma[0], None
+        if norm is not None:
+            scale, eps = norm.norm.scale * scale, norm.norm.eps
+        return scale_rows(x, scale, eps, residual, keep, batch)

@@ -33,7 +33,8 @@ class VoxelPyramid:
         self._coord, self._whole, self._known = coord, whole, {}
         bound = 1 << 3 * torch.arange(num_levels, device=key.device)
         starts = F.pad(key[1:] ^ key[:-1], (1, 0), value=1 << 62) >= bound[:, None]  # where a voxel of the level starts
-        self.ancestors = starts.cumsum(1).sub_(1)  # (L, V): row in each level of every finest voxel
+        so_far = starts.flatten().cumsum(0).view_as(starts)  # all levels as one row: GPUs are slow at a few long ones
+        self.ancestors = so_far - so_far[:, :1]  # (L, V): row in each level of every finest voxel
         scene_end = torch.arange(1, num_scenes + 1, device=key.device) << 3 * DEPTH
         end = torch.searchsorted(key, scene_end)
         self.ends = (self.ancestors[:, end - 1] + 1).masked_fill(end == 0, 0)  # (L, B)
