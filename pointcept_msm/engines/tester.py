@@ -178,8 +178,7 @@ class MSMProbeTester:
     def build_source(self, network: ProbeNetwork, seed: int = 0) -> FeatureSource:
         """The extractor of a network, initialised from `seed` if it has no weights; no random generator is moved."""
         option = self.options
-        autocast = getattr(torch, option.autocast) if option.autocast else None
-        settings = dict(max_voxels=option.max_voxels, autocast=autocast, fill=option.fill)
+        settings = dict(max_voxels=option.max_voxels, dtype=option.autocast or "float32", fill=option.fill)
         with torch.random.fork_rng(devices=range(torch.cuda.device_count())):  # manual_seed reaches every GPU
             torch.manual_seed(seed)
             source = build_extractor(network.state_dict, network.config, network.meta, option.device, **settings)

@@ -105,11 +105,11 @@ def _check_vectors(field: str, values, source: str):
     if values.ndim != 2 or values.shape[1] != 3 or len(values) == 0:
         what = "is empty" if values.size == 0 else f"has shape {values.shape}"
         raise UserError(f"{source}: {field} {what}, allowed is (N, 3) with N of at least 1; select its three columns")
-    finite = np.isfinite(values).all(axis=1)  # (N,)
-    if not finite.all() and field != "normal":
+    if field != "normal" and not np.isfinite([values.min(), values.max()]).all():  # a NaN is its own extreme
+        broken = ~np.isfinite(values).all(axis=1)  # (N,)
         raise UserError(
-            f"{source}: {field} has NaN or infinite values in {np.sum(~finite)} of {len(values)} rows, first in row "
-            f"{np.argmin(finite)}; remove those points"
+            f"{source}: {field} has NaN or infinite values in {broken.sum()} of {len(values)} rows, first in row "
+            f"{broken.argmax()}; remove those points"
         )
     return {"coord": _coord, "color": _color, "normal": _normal}[field](values, source)
 
@@ -141,9 +141,9 @@ def _color(values, source: str):
 def _normal(values, source: str):
     with np.errstate(over="ignore", invalid="ignore"):
         values = values.astype(np.float32)
-        sound = np.abs(values).max(axis=1, keepdims=True) <= LONGEST_NORMAL  # (N, 1); False for NaN
-    if sound.all():
+    if values.min() >= -LONGEST_NORMAL and values.max() <= LONGEST_NORMAL:  # neither holds for NaN
         return values
+    sound = np.abs(values).max(axis=1, keepdims=True) <= LONGEST_NORMAL  # (N, 1)
     LOGGER.info("%s: %d normals are not finite, or absurdly long, and become 0", source, np.sum(~sound))
     return np.where(sound, values, 0).astype(np.float32)
 

@@ -139,7 +139,7 @@ def test_outside_pointcept_loading_says_where_it_runs(tmp_path, capsys):
 
 
 def test_colors_are_scaled_as_in_training():
-    feat = np.float32([[0.5, 0, 1, -1, 0, 1]])
+    feat = torch.tensor([[0.5, 0, 1, -1, 0, 1]])
     assert scale_colors(feat, ("normal", "color"), (-1, 1)) is feat
     np.testing.assert_allclose(scale_colors(feat, ("normal", "color"), (0, 1)), [[0.5, 0, 1, 0, 0.5, 1]])
     np.testing.assert_allclose(scale_colors(feat, ("color", "normal"), (0, 255)), [[191.25, 127.5, 255, -1, 0, 1]])
@@ -165,7 +165,7 @@ def test_a_converted_network_gives_pointcepts_own_features(run_in_pointcept, tmp
 import numpy as np, torch, pointcept_msm
 from pointcept_msm.conversion.convert import convert_checkpoint
 from pointcept_msm.datasets.voxelise import voxelise
-from pointcept_msm.features.extractor import centre_coord
+from pointcept_msm.features.voxels import centre_coord
 from pointcept_msm.host import build_model
 
 torch.set_num_threads(1)
@@ -183,7 +183,7 @@ extractor = pointcept_msm.load({str(tmp_path / "x.safetensors")!r})
 rng = np.random.default_rng(0)
 scene = dict(coord=rng.uniform(0, 2, (3000, 3)).astype("f4"), color=rng.uniform(0, 255, (3000, 3)).astype("f4"))
 scene["normal"] = rng.uniform(-1, 1, (3000, 3)).astype("f4")
-voxels = voxelise(centre_coord(scene["coord"]), 0.1, random=False)
+voxels = voxelise(centre_coord(torch.from_numpy(scene["coord"])).numpy(), 0.1, random=False)
 feat = np.c_[scene["color"] / 255, scene["normal"]][voxels.point].astype("f4")
 plain = build_model(dict(config, num_classes=0)).eval()
 plain.load_state_dict({{k: v for k, v in state.items() if not k.startswith("final")}})

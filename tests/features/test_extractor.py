@@ -5,7 +5,8 @@ import pytest
 import torch
 from torch import nn
 
-from pointcept_msm.features.extractor import FeatureExtractor, centre_coord, evaluating
+from pointcept_msm.features.extractor import FeatureExtractor, evaluating
+from pointcept_msm.features.voxels import centre_coord
 from pointcept_msm.models.feature_sampling import sample_levels, voxel_key
 from pointcept_msm.models.layers.voxel_levels import Level
 
@@ -20,18 +21,18 @@ class PoolNet(nn.Module):
         torch.manual_seed(0)
         self.linears = nn.ModuleList(nn.Linear(in_channels, w) for w in widths)
         self.dropout = nn.Dropout(0.5)
-        self.largest = 0
+        self.largest = self.passes = 0
 
     def forward(self, batch):
         assert batch["grid_coord"].dtype == torch.int64 and batch["grid_coord"].min() >= 0
-        self.largest = max(self.largest, len(batch["feat"]))
-        scene = torch.searchsorted(batch["offset"], torch.arange(len(batch["feat"])), right=True)
+        self.largest, self.passes = max(self.largest, len(batch["feat"])), self.passes + 1
+        scene = torch.searchsorted(batch["offset"], torch.arange(len(batch["feat"])).to(batch["offset"]), right=True)
         levels = []
         for i, linear in enumerate(self.linears):
             key, cell = torch.unique(voxel_key(scene, batch["grid_coord"] >> i), return_inverse=True)
-            coord = torch.zeros(len(key), 4, dtype=torch.int32)
+            coord = key.new_zeros(len(key), 4, dtype=torch.int32)
             coord[cell] = torch.cat([scene[:, None], batch["grid_coord"] >> i], 1).int()
-            feat = torch.zeros(len(key), batch["feat"].shape[1]).index_add_(0, cell, batch["feat"])
+            feat = batch["feat"].new_zeros(len(key), batch["feat"].shape[1]).index_add_(0, cell, batch["feat"])
             feat = linear(feat / torch.bincount(cell)[:, None])
             smooth = feat + sum(self.neighbour(key, feat, step) for step in (-(1 << 32), 1 << 32))
             levels.append(Level(coord, self.dropout(smooth), 2**i))
@@ -63,12 +64,12 @@ def test_rows_follow_the_points():
     extractor = make_extractor(network)
     feat = extractor.extract(scene)
     assert feat.shape == (3000, 12) and feat.dtype == np.float32 and extractor.channels == 12
-    cell = np.floor(centre_coord(scene["coord"]) / VOXEL).astype(int)
+    centred = centre_coord(torch.from_numpy(scene["coord"])).numpy() / VOXEL
+    cell = np.floor(centred).astype(int)
     cell -= cell.min(0)
     point = {}
     for i, c in enumerate(cell):
         point.setdefault(tuple(c), []).append(i)
-    centred = centre_coord(scene["coord"]) / VOXEL
     chosen = [
         min(rows, key=lambda i: np.square(centred[i] - np.floor(centred[i]) - 0.5).sum()) for rows in point.values()
     ]
@@ -113,9 +114,9 @@ def test_tiles_change_nothing(mode):
 def test_rows_and_lists():
     extractor, scenes = make_extractor(), [make_scene(0), make_scene(1)]
     one, two = extractor.extract(scenes)
-    assert np.array_equal(two, extractor.extract(scenes[1])) and not np.allclose(one, two)
+    assert np.allclose(two, extractor.extract(scenes[1]), atol=1e-5) and not np.allclose(one, two)
     rows = np.array([5, 2, 2999])
-    assert np.array_equal(extractor.extract(scenes[0], rows=rows), one[rows])
+    assert np.allclose(extractor.extract(scenes[0], rows=rows), one[rows], atol=1e-5)
     some, all_of_it = extractor.extract(scenes, rows=[rows, None])
     assert np.array_equal(some, one[rows]) and np.array_equal(all_of_it, two)
     with pytest.raises(ValueError, match="2 scenes and rows for 3: give the rows of each"):
@@ -163,9 +164,36 @@ def test_training_mode_is_left_as_found():
     assert network.training and not network.linears.training
 
 
-def test_autocast():
-    full, half = make_extractor().extract(make_scene()), make_extractor(autocast=torch.bfloat16).extract(make_scene())
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_half_precision(dtype):
+    full, half = make_extractor().extract(make_scene()), make_extractor(dtype=dtype).extract(make_scene())
     assert half.dtype == np.float32 and 0 < np.abs(full - half).max() < 0.1
+    with pytest.raises(ValueError, match="dtype is 'int8'; allowed: float32"):
+        make_extractor(dtype="int8")
+
+
+@pytest.mark.parametrize("chunk", [None, 800])
+def test_tensors_and_arrays_are_the_same_features(chunk):
+    scene, extractor, rows = make_scene(size=(9.0, 3.0, 0.5)), make_extractor(margin=0.8), np.array([7, 7, 0])
+    array = extractor.extract(scene, chunk=chunk)
+    tensor = extractor.extract(scene, chunk=chunk, output="torch")
+    assert tensor.device == extractor.device and not tensor.requires_grad and np.array_equal(tensor.numpy(), array)
+    assert np.array_equal(extractor.extract(scene, chunk=chunk, rows=rows, output="torch").numpy(), array[rows])
+    with pytest.raises(ValueError, match="output is 'list'; allowed: numpy, torch"):
+        extractor.extract(scene, output="list")
+
+
+@pytest.mark.parametrize("mode", ["exact", "released", "nearest"])
+def test_small_scenes_share_a_pass(mode):
+    """Scenes of other sizes and a large one between them: each as if alone, in fewer passes, none above the limit."""
+    scenes = [make_scene(i, points, (2.0 + i, 1.5, 0.6)) for i, points in enumerate((900, 300, 1900, 800, 500))]
+    network = PoolNet()
+    extractor = make_extractor(network, margin=0.8)
+    alone = [extractor.extract(scene, mode) for scene in scenes]
+    passes, network.largest = network.passes, 0
+    together = extractor.extract(scenes, mode, chunk=2000)
+    assert network.passes - passes == 3 and network.largest <= 2000
+    assert all(np.allclose(a, b, atol=1e-5) for a, b in zip(alone, together, strict=True))
 
 
 def test_fingerprint_follows_the_weights():
@@ -174,9 +202,7 @@ def test_fingerprint_follows_the_weights():
     assert make_extractor(PoolNet()).fingerprint == first
     with torch.no_grad():
         network.linears[0].bias[0] += 1e-6
-    assert (
-        make_extractor(network).fingerprint != first != make_extractor(PoolNet(), autocast=torch.bfloat16).fingerprint
-    )
+    assert make_extractor(network).fingerprint != first != make_extractor(PoolNet(), dtype="bfloat16").fingerprint
 
 
 def test_a_network_that_knows_scans_without_fills_by_itself_and_says_so(caplog):
@@ -201,3 +227,18 @@ def test_normals_can_be_estimated():
     bare = {k: scene[k] for k in ("coord", "color")}
     estimated = make_extractor(fill=dict(normal="estimate")).extract(bare)
     assert np.allclose(estimated, make_extractor().extract(dict(bare, normal=inward)), atol=1e-3)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("chunk", [None, 3000])
+def test_a_gpu_gives_the_features_of_a_cpu(chunk):
+    """More points than a block of copies holds, whole and in tiles, to an array and to a tensor."""
+    scenes = [make_scene(i, 40_000, (9.0, 6.0, 1.0)) for i in range(2)]
+    wanted = make_extractor(margin=0.8).extract(scenes)
+    extractor = make_extractor(device="cuda", margin=0.8)
+    arrays = extractor.extract(scenes, chunk=chunk)
+    tensors = extractor.extract(scenes, chunk=chunk, output="torch")
+    for array, tensor, want in zip(arrays, tensors, wanted, strict=True):
+        assert tensor.is_cuda and np.array_equal(tensor.cpu().numpy(), array)
+        assert np.allclose(array, want, atol=1e-4)
