@@ -69,7 +69,8 @@ def convolve(feat: torch.Tensor, weight: torch.Tensor, kernel_map: KernelMap) ->
     if feat.dtype == torch.float64:
         return torch_conv.convolve(feat, weight, kernel_map)
     _announce()
-    return _SparseConv.apply(feat, weight, kernel_map)
+    with torch.cuda.device_of(feat):  # Triton launches on the current device
+        return _SparseConv.apply(feat, weight, kernel_map)
 
 
 @cache
@@ -158,21 +159,14 @@ def _precision(feat, tensor_cores=False):
 
 
 def build_tiles(kernel_map: KernelMap) -> Tiles:
-    """The map cut into tiles; three launches."""
-    table = kernel_map.stored_table
+    """The map cut into tiles: sort keys, a sort, the tiles."""
+    table = kernel_map.stored_table.contiguous()
     (num_out, taps), device = table.shape, table.device
     key = torch.empty(num_out, dtype=torch.int64, device=device)
     key_kernel[(triton.cdiv(num_out, TILE_ROWS),)](
-        table,
-        key,
-        _places(taps, device),
-        kernel_map.num_in,
-        num_out,
-        taps,
-        STRETCH=STRETCH,
-        BLOCK=TILE_ROWS,
-        MAX_TAPS=MAX_TAPS,
-    )
+        table, key, _places(taps, device), kernel_map.num_in, num_out, taps,
+        STRETCH=STRETCH, BLOCK=TILE_ROWS, MAX_TAPS=MAX_TAPS,
+    )  # fmt: skip
     order = key.sort(stable=True).indices
     size = triton.cdiv(num_out, TILE_ROWS)
     empty = {name: torch.empty(shape, dtype=torch.int32, device=device) for name, shape in (
