@@ -22,7 +22,7 @@ hooks = [
     dict(type="MSMProbeEvaluator", every=5, scenes=16, num_classes=22),
     dict(type="MSMCheckpointer"),
 ]
-model = dict(supervise="all")  # masked voxels and visible ones: better features (docs/results.md)
+model = dict(supervise="all")  # masked voxels and visible ones: better features (docs/results/pretraining.md)
 data = dict(
     train=dict(
         transform=[

@@ -21,7 +21,7 @@ model = dict(
     backbone={{_base_.backbone}},
     mask_ratio=0.4,
     mask_patch=0.32,
-    supervise="all",  # masked voxels and visible ones; measured: docs/results.md
+    supervise="all",  # masked voxels and visible ones; measured: docs/results/pretraining.md
     loss=dict(type="MSMLoss", kind="info_nce"),
 )
 data = dict(

@@ -8,8 +8,8 @@ Command:  sh tools/test.sh -c configs/msm/probe-rooms-tiny.py -w exp/msm/pretrai
           Few labels (Tables 4, 5): -- test.probes=[linear,budgets] test.points_per_scene=1000 data.train.rooms=64
           Instances (Table 16):     -- test.probes=[instance] test.points_per_scene=4000
 Hardware: two CPU cores, about a minute; levels and instances two minutes a row, few labels two a row and seed.
-Expected: of pretrain-rooms-tiny: student 38.6 kNN, 39.8 linear; random initialisation 19.2, 18.7 (docs/results.md).
-          Levels, few labels, instances: docs/results/probes.md.
+Expected: of pretrain-rooms-tiny: student 38.6 kNN, 39.8 linear; random initialisation 19.2, 18.7
+          (docs/results/pretraining.md). Levels, few labels, instances: docs/results/probes.md.
 """
 
 _base_ = ["_base_/runtime.py", "_base_/hunet_small.py"]  # the network: of test.networks=[] alone

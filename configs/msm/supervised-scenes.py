@@ -6,7 +6,8 @@ Data:     my_scenes/train/<scene> and my_scenes/val/<scene>, each a folder of .n
           `segment`: 0 to num_classes - 1, -1 or ignore_label where unknown. Without a val folder a share of the
           scenes, held_out=0.2, is val.
 Hardware: two CPU cores or one GPU; about a second a step of two rooms on a core.
-Expected: depends on your scenes; on 16 procedural rooms the same recipe reaches 65.0 mIoU (docs/results.md).
+Expected: depends on your scenes; on 16 procedural rooms the same recipe reaches 65.0 mIoU
+          (docs/results/pretraining.md).
 """
 
 _base_ = ["_base_/segmentation.py", "_base_/augment.py", "_base_/hunet_small.py"]

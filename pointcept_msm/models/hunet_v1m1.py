@@ -30,7 +30,7 @@ class MSMHUNet(nn.Module):
     """Hybrid U-Net. All tuples are per level, fine to coarse, decoder included.
 
     residual_gamma: scale of every block's contribution at the start; 0.1 as released, for long schedules; short ones
-    learn far more from 1 (docs/results.md).
+    learn far more from 1 (docs/results/pretraining.md).
     checkpointing: blocks keep only their input in training and run again in the backward pass (less memory, more time).
     output: "levels" -> list of Level; "hierarchical" -> (V, sum of dec_channels); "finest" -> (V, dec_channels[0]).
     """

@@ -1,7 +1,7 @@
 """MSMLoss: distance between the student's predictions and the teacher's features.
 
 Mean over voxels per scene and level, then plain mean over scenes and levels, so that neither a large scene nor the
-finest level dominates. The paper does not state the form: docs/method.md, docs/results.md.
+finest level dominates. The paper does not state the form: docs/method.md, docs/results/pretraining.md.
 """
 
 from itertools import accumulate

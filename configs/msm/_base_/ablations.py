@@ -4,7 +4,7 @@ Command:  python tools/ablations.py --base configs/msm/pretrain-rooms-tiny.py no
           one of them alone: sh tools/train.sh -c configs/msm/pretrain-scannet-4cm.py -n no-mask -g 4 \\
               -- model.mask_strategy=unmasked
 Paper:    linear probe on ScanNet val (Table 10), model of pretrain-scannet-4cm.py, 66.8 mIoU without a change.
-Ours:     docs/results.md, on rooms; on ScanNet not known yet.
+Ours:     docs/results/ablations.md, on rooms; on ScanNet not known yet.
 """
 
 # name; options; paper: (table, mIoU), None where the paper has no such row; bases: the configs it is written for (their

@@ -15,5 +15,5 @@ backbone = dict(
     window_size=256,
     attn_drop=0.0,
     drop_path=0.0,
-    residual_gamma=1.0,  # short runs cannot grow it from the release's 0.1 (docs/results.md)
+    residual_gamma=1.0,  # short runs cannot grow it from the release's 0.1 (docs/results/pretraining.md)
 )

@@ -6,7 +6,7 @@ Command:  sh tools/train.sh -c configs/msm/segmentation/supervised-rooms-tiny.py
               -- test.supervised=exp/msm/supervised-rooms-tiny/backbone.safetensors
 Data:     made on first use under data/rooms. Exported are the last weights, none are chosen on the held-out rooms.
 Hardware: two CPU cores; 480 steps of about a second took nine minutes on one busy core.
-Expected: 65.0 mIoU on the 8 held-out rooms after the last step (one seed, docs/results.md).
+Expected: 65.0 mIoU on the 8 held-out rooms after the last step (one seed, docs/results/pretraining.md).
 """
 
 _base_ = ["../_base_/segmentation.py", "../_base_/hunet_small.py", "../_base_/data_rooms_tiny.py"]
