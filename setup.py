@@ -39,6 +39,7 @@ INSTALL = [
     "filelock>=3.12",
     "tensorboard>=2.12",
     "tqdm>=4.60",
+    "filelock>=3.12",
     "rich>=13",
     "plyfile>=1.0",
     "scipy>=1.10",

@@ -7,7 +7,9 @@ import numpy as np
 import torch
 from torch import nn
 
-from pointcept_msm.host import DATASETS, HOOKS, MODELS, HookBase, register
+from pointcept_msm.host import DATASETS, HOOKS, MODELS, TRAINERS, HookBase, register
+from pointcept_msm.host.run_config import load_run_config
+from pointcept_msm.host.runner import set_up
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -110,7 +112,6 @@ BASE = dict(
     ),
     hooks=[
         dict(type="CheckpointLoader"),
-        dict(type="ModelHook"),
         dict(type="IterationTimer", warmup_iter=2),
         dict(type="InformationWriter"),
         dict(type="MSMSemSegEvaluator"),
@@ -131,9 +132,6 @@ def write_config(folder, **changes):
 
 def build_trainer(folder, options=(), **changes):
     """A trainer in this process, its run in `folder`."""
-    from pointcept_msm.embedded.defaults import default_config_parser, default_setup
-    from pointcept_msm.host import runner  # registers the trainer
-
     path = write_config(folder, **changes)
-    cfg = default_setup(default_config_parser(path, [f"save_path={folder}/run", *options]))
-    return runner.TRAINERS.build(dict(type=cfg.train.type, cfg=cfg))
+    cfg = set_up(load_run_config(path, [f"save_path={folder}/run", *options]), "config.py")
+    return TRAINERS.build(dict(type=cfg.train.type, cfg=cfg))

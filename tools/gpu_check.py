@@ -301,14 +301,14 @@ def _views(cfg, rooms):
     import numpy as np
 
     from pointcept_msm.datasets.views import MSMViews
-    from pointcept_msm.embedded.collate import point_collate_fn
+    from pointcept_msm.embedded.loader import collate_fn
 
     settings = {k: v for k, v in cfg.data.train.transform[0].items() if k != "type"}
     transform, views = MSMViews(**settings), []
     for i, room in enumerate(rooms):
         np.random.seed(i)
         views.append(transform({**{k: np.asarray(v, np.float32) for k, v in room.items()}, "name": str(i)}))
-    return point_collate_fn(views, mix_prob=0)
+    return collate_fn(views)
 
 
 def _seconds(function):

@@ -1,4 +1,4 @@
-"""Data loaders whose batches are a function of (seed, epoch, position) alone.
+"""Data loaders whose batches are a function of (seed, epoch, position) alone, and how samples become a batch.
 
 Neither the number of workers nor an interruption changes them: the sampler orders each epoch from (seed, epoch), and
 every item is drawn with python, numpy and torch seeded from (seed, epoch, index).
@@ -7,32 +7,22 @@ every item is drawn with python, numpy and torch seeded from (seed, epoch, index
 import os
 import random
 import signal
-import traceback
+from collections.abc import Mapping
 from contextlib import contextmanager
 from functools import partial
 
 import numpy as np
 import torch
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset, Sampler, default_collate
 
-from pointcept_msm.embedded.orphans import die_with_parent
 from pointcept_msm.embedded.registry import DATASETS
 from pointcept_msm.runtime import comm
+from pointcept_msm.runtime.environment import mix_seed
+from pointcept_msm.runtime.errors import UserError
 
 
-class SceneError(ValueError):
-    """A scene, or a batch of scenes, that could not be made; `details` is the traceback, for the log."""
-
-    details = ""
-
-    @classmethod
-    def from_error(cls, what, error):
-        """One sentence from any exception: what failed, and why in the words of the error."""
-        text = " ".join(str(error).split()) or "no reason given"
-        foreseen = isinstance(error, (ValueError, OSError))
-        scene_error = cls(f"{what}: {text}" if foreseen else f"{what}: {type(error).__name__}: {text}")
-        scene_error.details = "".join(traceback.format_exception(type(error), error, error.__traceback__))
-        return scene_error
+class SceneError(UserError):
+    """A scene, or a batch of scenes, that cannot be used."""
 
 
 class EpochSampler(Sampler):
@@ -63,7 +53,7 @@ class EpochSampler(Sampler):
 class SeededDataset(Dataset):
     """Wraps a dataset to be asked for a batch of (epoch, index), each item drawn under its own seed.
 
-    An item that fails raises SceneError with its name. In a batch the error takes the batch's place: raised in a
+    An item that is refused raises SceneError with its name. In a batch the error takes the batch's place: raised in a
     worker it would reach the main process as a page of text.
     """
 
@@ -77,39 +67,39 @@ class SeededDataset(Dataset):
         with seeded(self.seed, *key):
             try:
                 return self.dataset[key[1]]
-            except Exception as error:
-                raise SceneError.from_error(f"scene {self._name(key[1])} cannot be used", error) from error
+            except (UserError, OSError) as error:
+                name = self.dataset.get_data_name(key[1]) if hasattr(self.dataset, "get_data_name") else key[1]
+                raise SceneError(f"scene {name} cannot be used: {' '.join(str(error).split())}") from error
 
     def __getitems__(self, keys):
-        seeds = (self.seed, 1, *keys[0])
         try:
-            return [self[key] for key in keys], seeds
+            return [self[key] for key in keys]
         except SceneError as error:
-            return error, seeds
-
-    def _name(self, index):
-        try:
-            return str(self.dataset.get_data_name(index))
-        except Exception:  # a dataset without names, or what broke the scene breaks its name too
-            return f"number {index}"
+            return error
 
 
-def collate_seeded(batch, collate):
-    """Collate what SeededDataset returns; a collate function that draws (mixing) is seeded as well."""
-    items, key = batch
-    if isinstance(items, SceneError):
-        return items
-    with seeded(*key):
-        try:
-            return collate(items)
-        except Exception as error:
-            names = ", ".join(str(item.get("name", "unnamed")) for item in items if isinstance(item, dict))
-            return SceneError.from_error(f"scenes {names} cannot be put into one batch", error)
+def collate_fn(batch):
+    """Join samples into one batch by Pointcept's rules: points are concatenated, offsets stay cumulative, strings are
+    gathered in a list. A SceneError in their place passes; samples with different keys become one."""
+    if isinstance(batch, SceneError):
+        return batch
+    first = batch[0]
+    if isinstance(first, Mapping):
+        uneven = sorted(set.union(*map(set, batch)) - set.intersection(*map(set, batch)))
+        if uneven:  # it would be dropped, or be missing, depending on which sample comes first
+            names = ", ".join(str(sample.get("name", "unnamed")) for sample in batch)
+            return SceneError(f"of the scenes {names} only some have {', '.join(uneven)}: give it to all, or to none.")
+        return {key: _collate_entry(key, [sample[key] for sample in batch]) for key in first}
+    if isinstance(first, torch.Tensor):
+        return torch.cat(batch)
+    return list(batch) if isinstance(first, str) else default_collate(batch)
 
 
-def mix_seed(*numbers):
-    """One 64-bit seed from several non-negative numbers."""
-    return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0])
+def _collate_entry(key: str, values: list):
+    if "offset" not in key:
+        return collate_fn(values)
+    counts = [value.diff(prepend=value.new_zeros(1)) for value in values]
+    return torch.cumsum(torch.cat(counts), dim=0)
 
 
 @contextmanager
@@ -128,63 +118,51 @@ def seeded(*numbers):
         torch.set_rng_state(states[2])
 
 
-def start_worker(worker_id, parent=None):
-    """A worker leaves signals meant for the whole run to the main process, and ends when that one is gone."""
+def start_worker(worker_id, parent):
+    """A worker leaves signals meant for the whole run to the main process, and does not begin without it: torch looks
+    whether the parent is gone, but takes the one that it finds now for the parent."""
+    if os.getppid() != parent:
+        os._exit(1)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: signal.signal(signal.SIGTERM, signal.SIG_DFL))  # a second one counts
-    die_with_parent(signal.SIGKILL, parent)
-    torch.set_num_threads(1)
-
-
-def stop_workers(loader):
-    """End a loader's persistent workers now; left to the interpreter's exit they would be killed, and be an error."""
-    iterator, loader._iterator = getattr(loader, "_iterator", None), None
-    if hasattr(iterator, "_shutdown_workers"):
-        iterator._shutdown_workers()
 
 
 def build_train_loader(cfg):
     """Loader over `cfg.data.train` for this process; shuffled, `drop_last` when there is more than one batch."""
-    from pointcept_msm.embedded.collate import point_collate_fn
-
+    if cfg.mix_prob:
+        raise UserError(
+            f"mix_prob is {cfg.mix_prob}: scenes of voxels cannot be laid over each other (Mix3D), set mix_prob=0."
+        )
     dataset = DATASETS.build(cfg.data.train)
     if not len(dataset):
-        raise ValueError(f"the training set is empty: check data.train, {dict(cfg.data.train)}.")
-    sampler = EpochSampler(len(dataset), cfg.seed, comm.get_rank(), comm.get_world_size())
-    collate = partial(point_collate_fn, mix_prob=cfg.mix_prob)
+        raise UserError(f"the training set is empty: check data.train, {dict(cfg.data.train)}.")
     return DataLoader(
         SeededDataset(dataset, cfg.seed),
         batch_size=cfg.batch_size_per_gpu,
-        sampler=sampler,
-        collate_fn=partial(collate_seeded, collate=collate),
+        sampler=EpochSampler(len(dataset), cfg.seed, comm.get_rank(), comm.get_world_size()),
         drop_last=len(dataset) > cfg.batch_size,
         persistent_workers=cfg.num_worker_per_gpu > 0,
-        **_worker_arguments(cfg),
+        **_shared_arguments(cfg),
     )
 
 
 def build_val_loader(cfg):
     """Loader over this process's share of `cfg.data.val`, in order, no scene twice; None unless `cfg.evaluate`."""
-    from pointcept_msm.embedded.collate import collate_fn
-
     if not (cfg.evaluate and cfg.data.get("val")):
         return None
     dataset = DATASETS.build(cfg.data.val)
     keys = [(0, index) for index in range(comm.get_rank(), len(dataset), comm.get_world_size())]
     return DataLoader(
-        SeededDataset(dataset, cfg.seed),
-        batch_size=cfg.batch_size_val_per_gpu,
-        sampler=keys,
-        collate_fn=partial(collate_seeded, collate=collate_fn),
-        **_worker_arguments(cfg),
+        SeededDataset(dataset, cfg.seed), batch_size=cfg.batch_size_val_per_gpu, sampler=keys, **_shared_arguments(cfg)
     )
 
 
-def _worker_arguments(cfg):
+def _shared_arguments(cfg):
     # A generator of its own: making an iterator must not draw from the generator that the model uses.
     return dict(
         num_workers=cfg.num_worker_per_gpu,
+        collate_fn=collate_fn,
         pin_memory=torch.cuda.is_available(),
         worker_init_fn=partial(start_worker, parent=os.getpid()),
         generator=torch.Generator().manual_seed(cfg.seed),

@@ -1,14 +1,14 @@
-"""Optimizers and their parameter groups (Pointcept's `param_dicts`: the first keyword found in a name decides)."""
+"""Optimizer, its parameter groups (Pointcept's `param_dicts`: the first keyword found in a name decides), schedule."""
 
-import copy
-import difflib
 import logging
 
 import torch
+from torch.optim import lr_scheduler
 
-from pointcept_msm.embedded.registry import OPTIMIZERS
+from pointcept_msm.embedded.registry import OPTIMIZERS, SCHEDULERS
+from pointcept_msm.runtime.errors import UserError
 
-GROUP_KEYS = ("keyword", "lr", "momentum", "weight_decay")
+LOGGER = logging.getLogger("msm")
 
 for _cls in (torch.optim.SGD, torch.optim.Adam, torch.optim.AdamW):
     OPTIMIZERS.register_module(module=_cls, name=_cls.__name__)
@@ -17,44 +17,50 @@ for _cls in (torch.optim.SGD, torch.optim.Adam, torch.optim.AdamW):
 def build_optimizer(cfg, model, param_dicts=None):
     """Build `cfg.type` over the model's trainable parameters.
 
-    `param_dicts`: list of dict(keyword, lr, momentum, weight_decay); a group each after group 0, which takes the rest.
+    param_dicts: dictionaries of a `keyword` and the options of its group; group 0 takes what no keyword matches.
     """
     named = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
     if not named:
-        raise ValueError("the model has no trainable parameter, nothing to optimise: check what it freezes.")
-    groups = group_parameters(named, param_dicts or [])
-    cfg = copy.deepcopy(dict(cfg))
+        raise UserError("the model has no trainable parameter, nothing to optimise: check what it freezes.")
+    param_dicts = param_dicts or []
+    groups = [{"params": []}] + [{k: v for k, v in e.items() if k != "keyword"} | {"params": []} for e in param_dicts]
+    for name, parameter in named:
+        matches = (i for i, entry in enumerate(param_dicts, start=1) if entry["keyword"] in name)
+        groups[next(matches, 0)]["params"].append(parameter)
+    for entry, group in zip(param_dicts, groups[1:]):
+        level = logging.INFO if group["params"] else logging.WARNING
+        LOGGER.log(level, f"Parameter group '{entry['keyword']}': {len(group['params'])} tensors, {dict(entry)}")
+    cfg = dict(cfg)
     if all(parameter.is_cuda for _, parameter in named):
         cfg.setdefault("fused", not cfg.get("foreach"))  # all parameters in a launch or two
     return OPTIMIZERS.build(dict(cfg, params=groups))
 
 
-def group_parameters(named, param_dicts):
-    """Split (name, parameter) pairs into optimizer groups; group 0 holds what no keyword matches."""
-    for entry in param_dicts:
-        _check_entry(entry)
-    groups = [{"params": []}] + [{k: v for k, v in e.items() if k != "keyword"} | {"params": []} for e in param_dicts]
-    for name, parameter in named:
-        matches = (i for i, entry in enumerate(param_dicts, start=1) if entry["keyword"] in name)
-        groups[next(matches, 0)]["params"].append(parameter)
-    _log_groups(groups, param_dicts)
-    return groups
+def build_scheduler(cfg, optimizer):
+    """Build `cfg.type` for the optimizer; `cfg.total_steps` counts optimizer steps."""
+    return SCHEDULERS.build(dict(cfg, optimizer=optimizer))
 
 
-def _check_entry(entry):
-    if "keyword" not in entry:
-        raise ValueError(
-            f"param_dicts entry {dict(entry)} has no 'keyword': give the part of the name that selects it."
-        )
-    for key in entry:
-        if key not in GROUP_KEYS:
-            near = difflib.get_close_matches(key, GROUP_KEYS, 1, 0)[0]
-            raise ValueError(f"param_dicts key '{key}' is unknown (allowed: {', '.join(GROUP_KEYS)}); use '{near}'?")
+def settle_warmup(total_steps, pct_start=0.3, three_phase=False):
+    """`pct_start` and `three_phase` for torch's OneCycleLR: a warm-up of less than one step is no warm-up.
+
+    Such a run starts at `max_lr` and only comes down. Torch itself divides by zero when `pct_start * total_steps` is 1,
+    and starts somewhere on the way down when it is less.
+    """
+    if pct_start * total_steps > 1:
+        return dict(pct_start=float(pct_start), three_phase=three_phase)
+    return dict(pct_start=(1 - 1e-9) / max(total_steps, 2), three_phase=False)  # the way down starts at step -1e-9
 
 
-def _log_groups(groups, param_dicts):
-    logger = logging.getLogger("msm")
-    for entry, group in zip(param_dicts, groups[1:]):
-        size = len(group["params"])
-        level = logging.INFO if size else logging.WARNING
-        logger.log(level, f"Parameter group '{entry['keyword']}': {size} tensors, {dict(entry)}")
+@SCHEDULERS.register_module()
+class OneCycleLR(lr_scheduler.OneCycleLR):
+    """Torch's OneCycleLR, for runs of any length: see `settle_warmup`; a run of one step takes it at `max_lr`."""
+
+    def __init__(self, optimizer, max_lr, total_steps, pct_start=0.3, three_phase=False, **options):
+        warmup = settle_warmup(total_steps, pct_start, three_phase)
+        super().__init__(optimizer, max_lr, total_steps=max(total_steps, 2), **warmup, **options)
+
+    def get_lr(self):
+        """The rates of the next step; after the last one they stay: the phase that torch would go on with may be of
+        no length."""
+        return self.get_last_lr() if self.last_epoch == self.total_steps else super().get_lr()

@@ -4,35 +4,30 @@ Beyond it: it runs on a CPU, resumes exactly where it was, ends at `max_steps`, 
 gradient is not finite.
 """
 
-import copy
+import ctypes
 import logging
 import os
+import sys
 import weakref
 from contextlib import nullcontext, suppress
 
 import torch
-from torch import nn
 from torch.nn.parallel import DistributedDataParallel
+from torch.utils.tensorboard import SummaryWriter
 
-from pointcept_msm.embedded.batches import read_batches
-from pointcept_msm.embedded.event_writer import build_event_writer
-from pointcept_msm.embedded.hooks import HookBase, build_hooks
-from pointcept_msm.embedded.loader import SceneError, build_train_loader, build_val_loader, stop_workers
-from pointcept_msm.embedded.logger import build_logger, close_logger
-from pointcept_msm.embedded.optimizer import build_optimizer
-from pointcept_msm.embedded.progress import ProgressBar
-from pointcept_msm.embedded.registry import MODELS, TRAINERS
-from pointcept_msm.embedded.scheduler import build_scheduler
-from pointcept_msm.embedded.storage import EventStorage
+from pointcept_msm.embedded import checkpoint_loader as checkpoint_loader  # registers CheckpointLoader
+from pointcept_msm.embedded.loader import SceneError, build_train_loader, build_val_loader
+from pointcept_msm.embedded.optimizer import build_optimizer, build_scheduler
+from pointcept_msm.embedded.registry import TRAINERS, build_hooks, build_model
 from pointcept_msm.runtime import comm
-from pointcept_msm.runtime.environment import describe_environment
-from pointcept_msm.runtime.freed_memory import limit_kernel_cache, release_freed_memory
-from pointcept_msm.runtime.training_state import restore_or_explain
+from pointcept_msm.runtime.environment import close_log, describe_environment, open_log
+from pointcept_msm.runtime.errors import UserError
+from pointcept_msm.runtime.training_state import format_config, restore_hooks_and_rng
 
 AMP_DTYPE = {"float16": torch.float16, "bfloat16": torch.bfloat16}
 
 
-@TRAINERS.register_module("DefaultTrainer")
+@TRAINERS.register_module(["DefaultTrainer", "MSMTrainer"], force=True)  # a module may be loaded twice
 class DefaultTrainer:
     """Trains `cfg.model` on `cfg.data.train` for `cfg.eval_epoch` trainer epochs, calling `cfg.hooks` on the way.
 
@@ -42,64 +37,46 @@ class DefaultTrainer:
     resumes_exactly = True
 
     def __init__(self, cfg):
-        limit_kernel_cache()
-        self.cfg = cfg
-        self.device = comm.get_device()
+        # oneDNN keeps a compiled product for every shape, and every scene has others: it must be told before its first.
+        os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "0")
+        self.cfg, self.device = cfg, comm.get_device()
         self.epoch, self.start_epoch, self.max_epoch = 0, 0, cfg.eval_epoch
         self.start_iter, self.next_iter, self.global_step = 0, 0, 0
         self.skipped_steps, self.skipped_in_row = 0, 0
         self.best_metric_value = -torch.inf
         self.comm_info, self.hooks, self.resume_state, self.resumed_from = {}, [], None, None
         self._gradient_accumulation_counter, self._scenes, self._losses = 0, [], []
-        self.logger = build_logger(os.path.join(cfg.save_path, "train.log"), append=bool(cfg.resume))
-        self.storage = EventStorage()
-        with self._errors_logged():
-            self._build()
-
-    def _build(self):
+        self.logger = open_log(os.path.join(cfg.save_path, "train.log"), append=bool(cfg.resume))
         self.logger.info(describe_environment())
-        self.logger.info(f"Save path: {self.cfg.save_path}, seed {self.cfg.seed}, {comm.get_world_size()} process(es)")
-        for change in self.cfg.get("resume_changes") or ():
+        self.logger.info(f"Save path: {cfg.save_path}, seed {cfg.seed}, {comm.get_world_size()} process(es)")
+        for change in cfg.get("resume_changes") or ():
             self.logger.warning(change)
-        self.logger.info(f"Config:\n{self.cfg.pretty_text}", extra={"file_only": True})
+        self.logger.info(f"Config:\n{format_config(cfg)}", extra={"file_only": True})
         self.autocast, scaled = self._choose_precision()
         self.model = self.build_model()
-        self.writer = self.build_writer()
+        self.writer = SummaryWriter(cfg.save_path) if comm.is_main_process() else None
         self.train_loader = self.build_train_loader()
         self.val_loader = self.build_val_loader()
         self.max_iter = len(self.train_loader) * self.max_epoch
         self.total_steps = self._count_steps()
-        if self.cfg.get("max_steps") is not None:
-            self.max_iter = min(self.max_iter, self.total_steps * self.cfg.gradient_accumulation_steps)
-        self.optimizer = self.build_optimizer()
-        self.scheduler = self.build_scheduler()
+        self.optimizer = build_optimizer(cfg.optimizer, self.model, cfg.param_dicts)
+        cfg.scheduler.total_steps = self.total_steps  # where Pointcept's hooks look for it
+        self.scheduler = build_scheduler(cfg.scheduler, self.optimizer)
         self.scaler = torch.amp.GradScaler(self.device.type) if scaled else None
-        self.register_hooks(self.cfg.hooks)
-
-    # ---- parts, each open to a subclass ----
+        self.register_hooks(cfg.hooks)
 
     def build_model(self):
-        model = MODELS.build(copy.deepcopy(self.cfg.model))
-        if self.cfg.sync_bn and self.device.type == "cuda":
-            model = nn.SyncBatchNorm.convert_sync_batchnorm(model)
-        model = model.to(self.device)
+        model = build_model(self.cfg.model).to(self.device)
         trainable = sum(p.numel() for p in model.parameters() if p.requires_grad)
         self.logger.info(f"Model: {trainable:,} trainable parameters on {self.device}")
         if comm.get_world_size() == 1:
             return model
         return DistributedDataParallel(
             model,
-            device_ids=[comm.get_local_rank()] if self.device.type == "cuda" else None,
+            device_ids=[self.device.index] if self.device.type == "cuda" else None,
             broadcast_buffers=False,
             find_unused_parameters=self.cfg.find_unused_parameters,
         )
-
-    def build_writer(self):
-        if self.cfg.enable_wandb:
-            self.logger.warning("enable_wandb is read in the Pointcept host only; see metrics.jsonl and tensorboard.")
-        if not comm.is_main_process():
-            return None
-        return build_event_writer(self.cfg.save_path)
 
     def build_train_loader(self):
         return build_train_loader(self.cfg)
@@ -107,77 +84,72 @@ class DefaultTrainer:
     def build_val_loader(self):
         return build_val_loader(self.cfg)
 
-    def build_optimizer(self):
-        return build_optimizer(self.cfg.optimizer, self.model, self.cfg.param_dicts)
-
-    def build_scheduler(self):
-        self.cfg.scheduler.total_steps = self.total_steps  # where Pointcept's hooks look for it
-        return build_scheduler(self.cfg.scheduler, self.optimizer)
-
     def register_hooks(self, cfg_list):
         for hook in build_hooks(cfg_list):
-            if not isinstance(hook, HookBase):
-                raise TypeError(
-                    f"hook {type(hook).__name__} is not a HookBase: derive it from pointcept_msm.host.HookBase."
-                )
             hook.trainer = weakref.proxy(self)  # a hook must not keep its trainer alive
             self.hooks.append(hook)
         if self.cfg.resume and not any(type(hook).__name__ == "CheckpointLoader" for hook in self.hooks):
-            raise ValueError(
+            raise UserError(
                 "resume is on, but no hook loads the checkpoint: add dict(type='CheckpointLoader') to hooks."
             )
         self.hooks.sort(key=lambda hook: getattr(hook, "runs_last", False))  # a checkpoint must see what the others did
 
     def _count_steps(self):
-        steps = self.max_iter // self.cfg.gradient_accumulation_steps
-        limit = self.cfg.get("max_steps")
-        if limit is not None and limit < 1:
-            raise ValueError(
-                f"max_steps is {limit}: give a positive number of optimizer steps, or None for all epochs."
-            )
-        steps = steps if limit is None else min(steps, limit)
+        """Optimizer steps of the whole run; `max_iter` is cut to them."""
+        steps, accumulate = self.max_iter // self.cfg.gradient_accumulation_steps, self.cfg.gradient_accumulation_steps
         if steps < 1:
-            raise ValueError(
+            raise UserError(
                 f"the run has {self.max_iter} iterations, fewer than gradient_accumulation_steps "
-                f"({self.cfg.gradient_accumulation_steps}): give more data or epochs, or accumulate less."
+                f"({accumulate}): give more data or epochs, or accumulate less."
             )
+        if self.cfg.max_steps is None:
+            return steps
+        steps = min(steps, self.cfg.max_steps)
+        self.max_iter = min(self.max_iter, steps * accumulate)
         return steps
 
     def _choose_precision(self):
-        """(autocast context factory, whether the loss is scaled); half precision on a CPU only when asked for."""
-        if self.cfg.amp_dtype not in AMP_DTYPE:
-            raise ValueError(f"amp_dtype is {self.cfg.amp_dtype!r}: choose from {', '.join(AMP_DTYPE)}.")
-        on_gpu, half = self.device.type == "cuda", self.cfg.amp_dtype == "float16"
+        """(autocast context factory, whether the loss is scaled); half precision on a GPU only."""
         if not self.cfg.enable_amp:
             return nullcontext, False
-        if not on_gpu and (half or not self.cfg.get("amp_on_cpu", False)):
-            self.logger.info("Training in float32: this is a CPU (bfloat16 there needs amp_on_cpu=True).")
+        if self.cfg.amp_dtype not in AMP_DTYPE:
+            raise UserError(f"amp_dtype is {self.cfg.amp_dtype!r}: choose from {', '.join(AMP_DTYPE)}.")
+        if self.device.type != "cuda":
+            self.logger.info("Training in float32: this is a CPU.")
             return nullcontext, False
-        return lambda: torch.autocast(self.device.type, AMP_DTYPE[self.cfg.amp_dtype]), half
-
-    # ---- the loop ----
+        return lambda: torch.autocast("cuda", AMP_DTYPE[self.cfg.amp_dtype]), self.cfg.amp_dtype == "float16"
 
     def train(self):
         """Run to the end, or to `max_steps`. An error is written to train.log with its traceback, then raised."""
-        with self._errors_logged(), self.storage:
+        try:
             self.before_train()
-            done = self.start_epoch * len(self.train_loader) + self.start_iter
-            self.bar = ProgressBar(self.max_iter, done, self.cfg.get("log_every", 1))
             for epoch in range(self.start_epoch, self.max_epoch):
                 if self.is_finished() and not (epoch == self.start_epoch and self.start_iter):
                     break
                 self.run_epoch(epoch)
-            self.after_train()
+            comm.synchronize()
+            self._call("after_train")
+        except Exception:
+            self.logger.exception("The run ended with an error", extra={"file_only": True})
+            raise
+        finally:
+            self.close()
+
+    def close(self):
+        """Close writer and log; safe to call twice."""
+        if self.writer is not None:
+            self.writer.close()
+        close_log()
 
     def is_finished(self):
         """Whether `max_steps` ended the run."""
-        return self.cfg.get("max_steps") is not None and self.global_step >= self.total_steps
+        return self.cfg.max_steps is not None and self.global_step >= self.total_steps
 
     def before_train(self):
         self._call("before_train")
         if self.resume_state:
-            restore_or_explain(self, self.resume_state)
-        if not self.start_epoch and not self.start_iter:
+            restore_hooks_and_rng(self, self.resume_state)
+        else:
             self.logger.info(f"Training for {self.total_steps} steps in {self.max_epoch} epoch(s)")
 
     def run_epoch(self, epoch):
@@ -188,27 +160,33 @@ class DefaultTrainer:
         self._call("before_epoch")
         if not self.is_finished():
             self.run_steps()
-        self.after_epoch()
+        self._call("after_epoch")
 
     def run_steps(self):
-        """The rest of the epoch's iterations; when the data fails, what is done is saved before the error goes on."""
-        self.data_iterator = read_batches(self)
+        """The rest of the epoch's iterations; when a scene is refused, what is done is saved first."""
         try:
-            for iteration, batch in self.data_iterator:
-                self.comm_info.update(iter=iteration, input_dict=batch)
+            for batch in self.train_loader:
+                if isinstance(batch, SceneError):
+                    raise batch
+                self.comm_info.update(iter=self.next_iter, input_dict=batch)
                 self._call("before_step")
                 self.run_step()
                 self.next_iter += 1
-                self.bar.update(self.comm_info["model_output_dict"]["loss"])
                 self._call("after_step")
                 if self.is_finished():
                     break
-        except SceneError as error:
-            self.logger.error(f"{error}\n{error.details}", extra={"file_only": True})
+        except SceneError:
             if comm.get_world_size() == 1:  # elsewhere the others are in the middle of a step
                 for hook in self.hooks:
                     getattr(hook, "before_abort", lambda: None)()
             raise
+        except RuntimeError as error:
+            if "DataLoader worker" not in str(error):
+                raise
+            raise UserError(
+                f"a data worker ended ({error}), as when memory runs out: lower num_worker, then go on with -r true; "
+                "num_worker=0 shows an error of its own."
+            ) from error
 
     def run_step(self):
         """One forward and backward pass, and the optimizer's step when enough gradients are accumulated."""
@@ -218,29 +196,20 @@ class DefaultTrainer:
                 batch[key] = value.to(self.device, non_blocking=True)
         if self._gradient_accumulation_counter == 0:
             self.optimizer.zero_grad()
-        output = self.run_model(batch)
+        with self.autocast():
+            output = self.model(batch)
         loss = output["loss"] / self.cfg.gradient_accumulation_steps
         (self.scaler.scale(loss) if self.scaler else loss).backward()
         self._losses.append(loss.detach())
-        self._scenes.extend(_scene_names(batch))
+        self._scenes.extend(map(str, batch.get("name", ())))
         self._gradient_accumulation_counter += 1
         self.comm_info["step_taken"] = False
         if self._gradient_accumulation_counter >= self.cfg.gradient_accumulation_steps:
             self.take_step()
-        if self.cfg.empty_cache:
-            torch.cuda.empty_cache()
-        if self.device.type == "cpu":
-            release_freed_memory(self.next_iter)
+        if self.device.type == "cpu" and self.next_iter % 50 == 0:
+            release_freed_memory()
         # Without its graph: hooks hold the output until the next one, and the graph holds the step's index tables.
         self.comm_info["model_output_dict"] = {key: value.detach() for key, value in output.items()}
-
-    def run_model(self, batch):
-        """The model's output; what it refuses is said with the names of the scenes."""
-        try:
-            with self.autocast():
-                return self.model(batch)
-        except ValueError as error:
-            raise ValueError(f"{error} (scenes: {', '.join(_scene_names(batch)) or 'unnamed'})") from error
 
     def take_step(self):
         """Optimizer and schedule forward by one, unless the loss or the gradient is not finite."""
@@ -272,7 +241,7 @@ class DefaultTrainer:
     def _skip_step(self, finite_loss):
         self.skipped_steps += 1
         self.skipped_in_row += 1
-        limit, what = self.cfg.get("max_skipped", 50), "gradient" if finite_loss else "loss"
+        limit, what = self.cfg.max_skipped, "gradient" if finite_loss else "loss"
         scenes = ", ".join(name for names in comm.all_gather(self._scenes) for name in names)
         overflow = self.scaler and finite_loss  # now and then part of float16: the loss scale is lowered
         self.logger.log(
@@ -283,61 +252,19 @@ class DefaultTrainer:
         often = self.skipped_steps > limit and self.skipped_steps > self.global_step
         if self.skipped_in_row > limit or often:
             count = f"{self.skipped_in_row} times in a row" if self.skipped_in_row > limit else "in most steps"
-            raise ValueError(
+            raise UserError(
                 f"the {what} was NaN or infinite {count} ({self.skipped_steps} in all, max_skipped is {limit}): "
                 "lower the learning rate, set clip_grad, use amp_dtype='bfloat16', or check the scenes in train.log."
             )
-
-    def after_epoch(self):
-        self._call("after_epoch")
-        self.storage.reset_histories()
-        if self.cfg.empty_cache_per_epoch:
-            torch.cuda.empty_cache()
-
-    def after_train(self):
-        comm.synchronize()
-        self._call("after_train")
-        self.close()
-
-    def close(self):
-        """Close workers, bar, writer and log; safe to call twice."""
-        if hasattr(self, "train_loader"):
-            stop_workers(self.train_loader)
-        if getattr(self, "bar", None) is not None:
-            self.bar.close()
-        if getattr(self, "writer", None) is not None:
-            self.writer.close()
-        close_logger()
 
     def _call(self, event):
         for hook in self.hooks:
             getattr(hook, event)()
 
-    def _errors_logged(self):
-        return _ErrorsLogged(self)
 
-
-class _ErrorsLogged:
-    """Writes the traceback of an error to train.log only, and lets it go on to the caller."""
-
-    def __init__(self, trainer):
-        self.trainer = trainer
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, kind, error, traceback):
-        if kind is None:
-            return False
-        if issubclass(kind, Exception):
-            extra = {"file_only": True}
-            self.trainer.logger.error("The run ended with an error", exc_info=(kind, error, traceback), extra=extra)
-        with suppress(Exception):  # the first error is the one to report
-            self.trainer.close()
-        close_logger()
-        return False
-
-
-def _scene_names(batch):
-    names = batch.get("name", [])
-    return [names] if isinstance(names, str) else [str(name) for name in names]
+def release_freed_memory():
+    """Give freed memory back to the system: scenes differ in size, so that the allocator keeps ever more pieces that
+    fit nothing (docs/results/robustness.md)."""
+    if sys.platform == "linux":
+        with suppress(AttributeError):  # another C library, such as musl
+            ctypes.CDLL(None).malloc_trim(0)

@@ -18,8 +18,8 @@ from pointcept_msm.engines.export import NETWORKS, count_steps, find_networks
 from pointcept_msm.engines.method_hooks import unwrap
 from pointcept_msm.engines.metrics_writer import EVALUATIONS, append_line, to_json_number
 from pointcept_msm.features.extractor import FeatureExtractor
+from pointcept_msm.features.levels import INPUTS, LevelNetwork
 from pointcept_msm.host import HOOKS, HookBase, build_dataset, register
-from pointcept_msm.host.levels import INPUTS, LevelNetwork
 from pointcept_msm.probing.features import SceneFeatures, SceneList, extract_scene
 from pointcept_msm.probing.knn import LevelSlice, predict_knn
 from pointcept_msm.probing.linear import fit_ridge, pool

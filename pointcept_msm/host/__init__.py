@@ -1,10 +1,10 @@
 """The seam between this package and what runs it: registries and builders of Pointcept or of the embedded host.
 
-The host is chosen once, when this module is first imported (see `selection`). Only this subpackage imports Pointcept;
-everything else takes these names from here.
+The host is chosen once, when this module is first imported (see `selection`). Only this subpackage imports Pointcept
+and the embedded host; everything else takes these names from here.
 """
 
-from pointcept_msm.host.selection import LOGGER, broken_pointcept, select_host
+from pointcept_msm.host.selection import LOGGER, broken_pointcept, register, select_host
 
 HOST = select_host()
 
@@ -14,7 +14,7 @@ if HOST == "pointcept":
     except Exception as error:  # a half-installed Pointcept can fail in any way, e.g. OSError from a CUDA library
         raise broken_pointcept(error) from error
 else:
-    from pointcept_msm.host import embedded as _host
+    from pointcept_msm import embedded as _host
 
 MODELS = _host.MODELS
 LOSSES = _host.LOSSES
@@ -38,46 +38,8 @@ open_test_log = _host.open_test_log
 
 LOGGER.info("host: %s", HOST)
 
-
-def register(registry, name: str):
-    """Class decorator: register under `name`, and do nothing when the same class (by module and name) is there already.
-
-    Raises KeyError, as the registries do, when the name belongs to another class.
-    """
-
-    def decorate(cls):
-        known = registry.module_dict.get(name)
-        if known is None or (known.__module__, known.__qualname__) != (cls.__module__, cls.__qualname__):
-            return registry.register_module(name)(cls)
-        return registry.register_module(name, force=True)(cls)
-
-    return decorate
-
-
-if HOST == "pointcept":
-    from pointcept_msm.host import pointcept_tester as pointcept_tester
-    from pointcept_msm.host import pointcept_trainer as pointcept_trainer
-
-
 __all__ = [
-    "DATASETS",
-    "HOOKS",
-    "HOST",
-    "LOSSES",
-    "MODELS",
-    "OPTIMIZERS",
-    "REGISTRIES",
-    "SCHEDULERS",
-    "TESTERS",
-    "TRAINERS",
-    "TRANSFORMS",
-    "Compose",
-    "Config",
-    "DefaultDataset",
-    "HookBase",
-    "build_dataset",
-    "build_hooks",
-    "build_model",
-    "open_test_log",
-    "register",
-]
+    "DATASETS", "HOOKS", "LOSSES", "MODELS", "OPTIMIZERS", "SCHEDULERS", "TESTERS", "TRAINERS", "TRANSFORMS",
+    "Compose", "Config", "DefaultDataset", "HookBase", "build_dataset", "build_hooks", "build_model", "open_test_log",
+    "HOST", "REGISTRIES", "register",
+]  # fmt: skip

@@ -1,4 +1,5 @@
-"""The Pointcept host: its registries and builders, and configs that carry this package into spawned workers.
+"""The Pointcept host: its registries and builders, configs that carry this package into spawned workers, and what
+its trainer and tester need for ours.
 
 Pointcept runs `custom_imports` in the parent process only; with several GPUs it spawns workers, which unpickle the
 config. Pickling a config by `restore_config`, which lives here, makes a worker import this package first.
@@ -7,20 +8,33 @@ config. Pickling a config by `restore_config`, which lives here, makes a worker 
 import copyreg
 import logging
 import os
+from functools import partial
+from pathlib import Path
 
 from pointcept.datasets.builder import DATASETS, build_dataset
 from pointcept.datasets.defaults import DefaultDataset
 from pointcept.datasets.transform import TRANSFORMS, Compose
+from pointcept.engines.defaults import worker_init_fn
 from pointcept.engines.hooks.builder import HOOKS, build_hooks
 from pointcept.engines.hooks.default import HookBase
-from pointcept.engines.test import TESTERS
-from pointcept.engines.train import TRAINERS
+from pointcept.engines.test import TESTERS, SemSegTester
+from pointcept.engines.train import TRAINERS, Trainer
 from pointcept.models.builder import MODELS, build_model
 from pointcept.models.losses.builder import LOSSES
 from pointcept.utils.config import Config
 from pointcept.utils.logger import get_root_logger
 from pointcept.utils.optimizer import OPTIMIZERS
 from pointcept.utils.scheduler import SCHEDULERS
+
+from pointcept_msm.embedded.optimizer import settle_warmup
+from pointcept_msm.files.weights import digest_tensors
+from pointcept_msm.host.run_files import restore_train_config, set_aside_results
+from pointcept_msm.host.selection import register
+from pointcept_msm.runtime import comm
+from pointcept_msm.runtime.environment import describe_environment, mix_seed, set_seed
+from pointcept_msm.runtime.errors import UserError
+
+NO_MAX_STEPS = "max_steps is read in the embedded host only: set epoch, or MSM_HOST=embedded."
 
 
 def restore_config(state):
@@ -46,22 +60,80 @@ def open_test_log(save_path: str) -> None:
     get_root_logger(log_file=os.path.join(save_path, "test.log"), file_mode="w")
 
 
+def seed_loader_worker(worker_id, num_workers, rank, seed):
+    """Pointcept's seed of a loader worker in the first process; in the others one that no process shares."""
+    if rank == 0:
+        worker_init_fn(worker_id, num_workers, rank, seed)
+    else:
+        set_seed(mix_seed(seed, rank, worker_id))
+
+
+@register(TRAINERS, "MSMTrainer")
+class MSMTrainer(Trainer):
+    """Pointcept's trainer for configs that also run in the embedded host.
+
+    It refuses what Pointcept would silently ignore (`max_steps`), gives each process random streams of its own and the
+    loader worker that `persistent_workers` needs, and lets go of each step's graph once it is taken.
+    """
+
+    def __init__(self, cfg):
+        if cfg.get("max_steps") is not None:
+            raise UserError(NO_MAX_STEPS)
+        if comm.get_rank() > 0:  # Pointcept: seed + rank * workers, the same for all where there are no workers
+            set_seed(cfg.seed, comm.get_rank())
+        super().__init__(cfg)
+
+    def build_model(self):
+        """The first step of the constructor that has a log to write to."""
+        self.logger.info(f"=> Host: pointcept; {describe_environment()}")
+        return super().build_model()
+
+    def build_train_loader(self):
+        """Pointcept's loader, with at least one worker."""
+        if self.cfg.num_worker_per_gpu < 1:
+            self.logger.info("=> num_worker gives this process no loader worker, Pointcept needs one: using 1")
+            self.cfg.num_worker_per_gpu = 1
+        loader = super().build_train_loader()
+        loader.worker_init_fn = partial(
+            seed_loader_worker, num_workers=loader.num_workers, rank=comm.get_rank(), seed=self.cfg.seed
+        )
+        return loader
+
+    def build_scheduler(self):
+        """Pointcept's, whose OneCycleLR fails when the warm-up is one step long, and starts late when it is less."""
+        scheduler = self.cfg.scheduler
+        if scheduler.type == "OneCycleLR":
+            steps = len(self.train_loader) * self.cfg.eval_epoch // self.cfg.gradient_accumulation_steps
+            given = {key: scheduler[key] for key in ("pct_start", "three_phase") if key in scheduler}
+            scheduler.update(settle_warmup(max(steps, 1), **given))
+        return super().build_scheduler()
+
+    def run_step(self):
+        """Pointcept's step. Its output is kept until the next one: without the graph, which holds all index tables."""
+        super().run_step()
+        output = self.comm_info["model_output_dict"]
+        self.comm_info["model_output_dict"] = {key: value.detach() for key, value in output.items()}
+
+
+@register(TESTERS, "MSMSemSegTester")
+class MSMSemSegTester(SemSegTester):
+    """SemSegTester loads <save_path>/result/<scene>_pred.npy instead of running the network, whoever wrote it. Here
+    they count only if the same weights and the same test data made them; others are moved to result-<n>."""
+
+    def test(self):
+        """Evaluate as SemSegTester does."""
+        if comm.is_main_process():
+            folder = Path(self.cfg.save_path)
+            made_by = digest_tensors(self.model.state_dict(), [str(self.cfg.data.test), str(self.cfg.model)])
+            moved = set_aside_results(folder, made_by)
+            if moved:
+                self.logger.info(f"Predictions of another network or another test were in result/; now in {moved}")
+            restore_train_config(folder)
+        comm.synchronize()
+        return super().test()
+
+
 __all__ = [
-    "DATASETS",
-    "HOOKS",
-    "LOSSES",
-    "MODELS",
-    "OPTIMIZERS",
-    "SCHEDULERS",
-    "TESTERS",
-    "TRAINERS",
-    "TRANSFORMS",
-    "Compose",
-    "Config",
-    "DefaultDataset",
-    "HookBase",
-    "build_dataset",
-    "build_hooks",
-    "build_model",
-    "open_test_log",
-]
+    "DATASETS", "HOOKS", "LOSSES", "MODELS", "OPTIMIZERS", "SCHEDULERS", "TESTERS", "TRAINERS", "TRANSFORMS",
+    "Compose", "Config", "DefaultDataset", "HookBase", "build_dataset", "build_hooks", "build_model", "open_test_log",
+]  # fmt: skip

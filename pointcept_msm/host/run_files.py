@@ -1,9 +1,8 @@
-"""Files of a run folder that Pointcept's scripts would overwrite, reuse or leave out."""
+"""Files of a run folder that Pointcept's scripts would overwrite or reuse."""
 
 import shutil
 from pathlib import Path
 
-PACKAGE = Path(__file__).resolve().parents[1]
 TRAIN_CONFIG, TEST_CONFIG = "train_config.py", "test_config.py"
 STAMP = "made_by.txt"
 
@@ -22,18 +21,6 @@ def restore_train_config(folder: Path) -> bool:
     config.replace(folder / TEST_CONFIG)
     shutil.copyfile(kept, config)
     return True
-
-
-def keep_code(folder: Path) -> Path | None:
-    """Copy this package beside the code that Pointcept's train.sh keeps in <run>/code; None when it keeps none.
-
-    Into code/plugins, which is on no path: a resumed run uses the installed package.
-    """
-    if not (folder / "code").is_dir():
-        return None
-    target = folder / "code" / "plugins" / PACKAGE.name
-    ignore = shutil.ignore_patterns("__pycache__", "*.safetensors")
-    return shutil.copytree(PACKAGE, target, ignore=ignore, dirs_exist_ok=True)
 
 
 def set_aside_results(folder: Path, made_by: str) -> Path | None:

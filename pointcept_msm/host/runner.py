@@ -1,69 +1,159 @@
-"""Training and testing from a config, launched by whichever host was chosen."""
+"""Training and testing from a config, launched by whichever host was chosen: here, under torchrun, or by Pointcept."""
 
 import os
-from contextlib import nullcontext
+import sys
+from contextlib import contextmanager, nullcontext
+from datetime import timedelta
+from pathlib import Path
 
-from pointcept_msm.embedded.config_check import check_training
-from pointcept_msm.embedded.defaults import default_setup, load_run_config, prepare_run, refuse_overwrite
-from pointcept_msm.embedded.launch import is_torchrun_child, launch
-from pointcept_msm.embedded.run_lock import lock_run
-from pointcept_msm.host import HOST, TESTERS, TRAINERS, register
+import torch
+import torch.distributed as dist
+from filelock import FileLock, Timeout
 
-if HOST == "embedded":
-    from pointcept_msm.embedded.trainer import DefaultTrainer
+from pointcept_msm.host import HOST, TESTERS, TRAINERS
+from pointcept_msm.host.run_config import load_run_config, prepare_run, refuse_overwrite
+from pointcept_msm.runtime import comm
+from pointcept_msm.runtime.environment import set_seed
+from pointcept_msm.runtime.errors import UserError
 
-    register(TRAINERS, "MSMTrainer")(DefaultTrainer)  # its name in configs for both hosts
+if HOST == "pointcept":
+    from pointcept.engines.defaults import default_setup as pointcept_setup
+    from pointcept.engines.launch import launch as pointcept_launch
+
+    from pointcept_msm.host.pointcept import NO_MAX_STEPS
+
+TIMEOUT = timedelta(minutes=60)
+LOCK_SECONDS = 7  # data workers of a killed run notice within 5 s, and may hold its lock as long
 
 
 def run_training(config_file, options=(), num_gpus=1, num_machines=1, machine_rank=0, dist_url="auto"):
-    """Train a config given by path or name with `key=value` options; returns the exit code."""
+    """Train a config given by path or name with `key=value` options."""
     cfg = load_run_config(config_file, options)
-    check_training(cfg)
-    if not is_torchrun_child() or os.environ["RANK"] == "0":
+    for key in ("model", "optimizer", "scheduler", "data"):
+        if not cfg.get(key):
+            raise UserError(f"the config {config_file} has no {key}, without which nothing can be trained.")
+    if HOST == "pointcept" and cfg.max_steps is not None:
+        raise UserError(NO_MAX_STEPS)
+    if os.environ.get("RANK", "0") == "0":
         refuse_overwrite(cfg)
-    return _dispatch(train_worker, cfg, (num_gpus, num_machines, machine_rank, dist_url), "config.py")
+    _launch(train_worker, cfg, "config.py", num_gpus, num_machines, machine_rank, dist_url)
 
 
 def run_testing(config_file, options=(), num_gpus=1, num_machines=1, machine_rank=0, dist_url="auto"):
-    """Run the tester of a config; returns the exit code."""
+    """Run the tester of a config."""
     cfg = load_run_config(config_file, options, resume_from_run=False)
-    return _dispatch(test_worker, cfg, (num_gpus, num_machines, machine_rank, dist_url), "test_config.py")
+    _launch(test_worker, cfg, "test_config.py", num_gpus, num_machines, machine_rank, dist_url)
 
 
-def _dispatch(worker, cfg, machines, file_name):
-    if HOST == "embedded":
-        return launch(worker, *machines, args=(cfg,))
-    from pointcept.engines.launch import launch as pointcept_launch
+def _launch(worker, cfg, file_name, num_gpus, num_machines, machine_rank, dist_url):
+    if "TORCHELASTIC_RUN_ID" in os.environ:  # torchrun started this process
+        run_in_group(worker, cfg)
+        return
+    if 0 < torch.cuda.device_count() < num_gpus:
+        raise UserError(f"-g is {num_gpus}, this machine has {torch.cuda.device_count()} GPUs: give that or less.")
+    shares = worker is train_worker or HOST == "pointcept"  # our tester deals out scenes one by one
+    processes = fit_processes(cfg.batch_size, num_gpus, num_machines) if shares else num_gpus
+    if HOST == "pointcept":
+        with lock_run(cfg.save_path) if worker is train_worker else nullcontext():  # taken again by the training itself
+            prepare_run(cfg, file_name)  # Pointcept's processes take the config as it is here
+        pointcept_launch(worker, processes, num_machines, machine_rank, dist_url, cfg=(cfg,))
+    elif processes * num_machines == 1:
+        worker(cfg)
+    else:  # this process becomes torchrun, which starts the script again, with its own arguments
+        command = torchrun_command(processes, num_machines, machine_rank, dist_url, sys.argv)
+        sys.stdout.flush()
+        os.execv(command[0], command)
 
-    if cfg.get("max_steps") is not None:
-        from pointcept_msm.host.pointcept_trainer import NO_MAX_STEPS
 
-        raise ValueError(NO_MAX_STEPS)
-    with lock_run(cfg.save_path) if file_name == "config.py" else nullcontext():  # taken again by the training itself
-        prepare_run(cfg, file_name)  # Pointcept's processes take the config as it is here
-    pointcept_launch(worker, *machines, cfg=(cfg,))
-    return 0
+def fit_processes(batch_size, num_gpus, num_machines=1):
+    """Processes a machine: the most that share `batch_size` scenes evenly, so that the training is what the config
+    says on any number of GPUs; what stays idle is said in one line. UserError: not even one a machine."""
+    fitting = [n for n in range(1, num_gpus + 1) if batch_size % (n * num_machines) == 0]
+    if not fitting:
+        raise UserError(
+            f"batch_size is {batch_size}, which {num_machines} machines of {num_gpus} GPUs cannot share: give "
+            f"batch_size={-(-batch_size // num_machines) * num_machines}, or use fewer machines."
+        )
+    if fitting[-1] < num_gpus:
+        where = f"{num_gpus} GPUs" if num_machines == 1 else f"{num_machines} machines of {num_gpus} GPUs"
+        total, share = fitting[-1] * num_machines, num_gpus * num_machines
+        print(
+            f"batch_size {batch_size} on {where}: using {total}, {batch_size // total} scenes each; "
+            f"{share - total} stay idle; batch_size={-(-batch_size // share) * share} would use all."
+        )
+    return fitting[-1]
+
+
+def torchrun_command(processes, num_machines, machine_rank, dist_url, script):
+    """The torchrun command line for `script` (path and arguments)."""
+    command = [sys.executable, "-m", "torch.distributed.run", f"--nproc-per-node={processes}"]
+    if num_machines == 1:
+        return [*command, "--standalone", *script]
+    host, colon, port = dist_url.removeprefix("tcp://").rpartition(":")
+    if not colon:
+        raise UserError(f"dist-url is {dist_url!r}: for several machines write tcp://<first machine>:<port>.")
+    place = [f"--nnodes={num_machines}", f"--node-rank={machine_rank}"]
+    return [*command, *place, f"--master-addr={host}", f"--master-port={port}", *script]
+
+
+def run_in_group(worker, cfg):
+    """Call `worker(cfg)` as one of the processes that torchrun started."""
+    on_gpu = torch.cuda.is_available()
+    if on_gpu:
+        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+    dist.init_process_group("nccl" if on_gpu else "gloo", timeout=TIMEOUT)
+    try:
+        worker(cfg)
+    except SystemExit:
+        dist.destroy_process_group()
+        raise  # after any other error the group may hang: torchrun ends it
+    dist.destroy_process_group()
+
+
+@contextmanager
+def lock_run(save_path):
+    """Hold the lock of a run's folder on rank 0; it ends with the process. UserError when another process holds it."""
+    if not comm.is_main_process():
+        yield
+        return
+    Path(save_path).mkdir(parents=True, exist_ok=True)
+    try:
+        lock = FileLock(Path(save_path) / ".lock", timeout=LOCK_SECONDS)
+        lock.acquire()
+    except Timeout as error:
+        raise UserError(
+            f"{save_path} is being written by another process: wait for it, end it, or choose another name (-n)."
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def train_worker(cfg):
     """One process of a training run."""
     with lock_run(cfg.save_path):
-        _train(_set_up(cfg, "config.py"))
-
-
-def _train(cfg):
-    TRAINERS.build(dict(type=cfg.train.type, cfg=cfg)).train()
+        cfg = set_up(cfg, "config.py")
+        world = comm.get_world_size()
+        if cfg.batch_size % world:
+            raise UserError(f"batch_size is {cfg.batch_size}, which {world} processes cannot share: give a multiple.")
+        TRAINERS.build(dict(type=cfg.train.type, cfg=cfg)).train()
 
 
 def test_worker(cfg):
     """One process of a test."""
-    cfg = _set_up(cfg, "test_config.py")
+    cfg = set_up(cfg, "test_config.py")
     TESTERS.build(dict(cfg=cfg, **cfg.test)).test()
 
 
-def _set_up(cfg, file_name):
+def set_up(cfg, file_name):
+    """Write the config, share batches and workers among the processes, and seed this one."""
     if HOST == "pointcept":
-        from pointcept.engines.defaults import default_setup as pointcept_setup
-
         return pointcept_setup(cfg)
-    return default_setup(prepare_run(cfg, file_name))
+    prepare_run(cfg, file_name)
+    world = comm.get_world_size()
+    cfg.num_worker_per_gpu = (os.cpu_count() if cfg.num_worker is None else cfg.num_worker) // world
+    for key in ("batch_size", "batch_size_val", "batch_size_test"):
+        cfg[f"{key}_per_gpu"] = max(1, (cfg.get(key) or 1) // world)
+    set_seed(cfg.seed, comm.get_rank())
+    return cfg

@@ -20,17 +20,15 @@ def get_rank():
     return dist.get_rank() if is_distributed() else 0
 
 
-def get_local_rank():
-    return int(os.environ.get("LOCAL_RANK", 0)) if is_distributed() else 0
-
-
 def is_main_process():
     return get_rank() == 0
 
 
 def get_device():
     """The device of this process: its own GPU when there is one, the CPU otherwise."""
-    return torch.device("cuda", get_local_rank()) if torch.cuda.is_available() else torch.device("cpu")
+    if not torch.cuda.is_available():
+        return torch.device("cpu")
+    return torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0)) if is_distributed() else 0)
 
 
 def synchronize():
@@ -46,12 +44,6 @@ def all_gather(value):
     gathered = [None] * get_world_size()
     dist.all_gather_object(gathered, value, group=_cpu_group())
     return gathered
-
-
-def gather(value, dst=0):
-    """As `all_gather`; an empty list on every process but `dst`."""
-    gathered = all_gather(value)
-    return gathered if get_rank() == dst else []
 
 
 def broadcast(value):

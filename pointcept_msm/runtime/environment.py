@@ -1,15 +1,17 @@
-"""Seeds, and what a run was made with: versions, device and git revision."""
+"""What a run is made with and heard by: seeds, the log, versions, device and git revision."""
 
+import logging
 import os
 import platform
 import random
 import subprocess
 import sys
-from importlib import metadata
 from pathlib import Path
 
 import numpy as np
 import torch
+
+from pointcept_msm.runtime import comm
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -19,8 +21,17 @@ def draw_seed():
     return int.from_bytes(os.urandom(4), "big") >> 1
 
 
-def set_seed(seed):
-    """Seed python, numpy and torch and ask cuDNN for repeatable kernels, as Pointcept does."""
+def mix_seed(*numbers):
+    """One 64-bit seed from several non-negative numbers."""
+    return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0])
+
+
+def set_seed(seed, rank=0):
+    """Seed python, numpy and torch and ask cuDNN for repeatable kernels, as Pointcept does.
+
+    Every rank draws masks, dropout and the like from a stream of its own; rank 0's is that of the seed itself.
+    """
+    seed = mix_seed(seed, rank) if rank else seed
     random.seed(seed)
     np.random.seed(seed % 2**32)
     torch.manual_seed(seed)  # every GPU too
@@ -28,15 +39,42 @@ def set_seed(seed):
     torch.backends.cudnn.deterministic = True
 
 
-def package_version():
-    """The version of pointcept_msm, 'unknown' when it is neither installed nor declared."""
-    import pointcept_msm
+def open_log(path, append=False):
+    """The logger "msm" on the console and in a file; of several processes the first writes, others say errors only.
 
-    declared = getattr(pointcept_msm, "__version__", None)
-    try:
-        return declared or metadata.version("pointcept_msm")
-    except metadata.PackageNotFoundError:
-        return "unknown"
+    Records with `extra={"file_only": True}` stay off the console. A second call moves the log to the new file.
+    """
+    logger = close_log()
+    logger.propagate = False
+    logger.setLevel(logging.INFO if comm.is_main_process() else logging.ERROR)
+    console = logging.StreamHandler(sys.stdout)
+    console.addFilter(lambda record: not getattr(record, "file_only", False))
+    logger.addHandler(console)
+    if comm.is_main_process():
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        mode = "a" if append else "w"
+        logger.addHandler(logging.FileHandler(path, mode, encoding="utf-8", errors="backslashreplace"))
+    for handler in logger.handlers:
+        handler.setFormatter(logging.Formatter("[%(asctime)s %(levelname)s] %(message)s", "%Y-%m-%d %H:%M:%S"))
+    return logger
+
+
+def close_log():
+    """Close the log and hand the logger back to whoever configures logging."""
+    logger = logging.getLogger("msm")
+    for handler in list(logger.handlers):
+        logger.removeHandler(handler)
+        handler.close()
+    logger.propagate = True
+    logger.setLevel(logging.NOTSET)
+    return logger
+
+
+def package_version():
+    """The version of pointcept_msm."""
+    from pointcept_msm import __version__  # here: it is being imported when this module is
+
+    return __version__
 
 
 def git_revision(root=ROOT):

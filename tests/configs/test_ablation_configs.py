@@ -3,8 +3,8 @@
 import pytest
 from mmengine.config import Config
 
-from pointcept_msm.embedded.defaults import load_run_config
 from pointcept_msm.host import build_model
+from pointcept_msm.host.run_config import load_run_config
 from tests.configs.documented_commands import CONFIG_FOLDER
 
 ABLATIONS = Config.fromfile(str(CONFIG_FOLDER / "_base_" / "ablations.py")).ablations

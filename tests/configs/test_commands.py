@@ -2,7 +2,7 @@
 
 import pytest
 
-from pointcept_msm.embedded.defaults import load_run_config
+from pointcept_msm.host.run_config import load_run_config
 from tests.configs.documented_commands import CONFIGS, PAGES, ROOT, find_commands, loose_options, read_text, take_apart
 from tests.configs.test_configs import loads_alone
 

@@ -10,9 +10,9 @@ import torch
 from mmengine.config import Config
 
 from pointcept_msm.datasets.inputs import count_channels
-from pointcept_msm.embedded.defaults import default_setup, find_config, load_run_config, prepare_run
 from pointcept_msm.host import DATASETS, HOOKS, TESTERS, TRAINERS, TRANSFORMS, build_dataset, build_model
-from pointcept_msm.host.runner import run_training
+from pointcept_msm.host.run_config import find_config, load_run_config
+from pointcept_msm.host.runner import run_training, set_up
 from tests.configs.documented_commands import CONFIG_FOLDER, CONFIGS, read_text
 
 PRETRAIN = [path for path in CONFIGS if path.stem.startswith("pretrain-")]
@@ -96,7 +96,7 @@ def test_scannet_config_builds_every_component_on_scannet_format_folders(tmp_pat
     """The real config with the real network, given a folder of the format, makes a batch that the model accepts."""
     write_scenes(tmp_path / "scannet", ["train/scene0000_00", "train/scene0001_00"])
     options = [f"data_root={tmp_path / 'scannet'}", f"save_path={tmp_path / 'run'}", "num_worker=0", "batch_size=2"]
-    cfg = default_setup(prepare_run(load_run_config("pretrain-scannet", options)))
+    cfg = set_up(load_run_config("pretrain-scannet", options), "config.py")
     trainer = TRAINERS.build(dict(type=cfg.train.type, cfg=cfg))
     batch = next(iter(trainer.train_loader))
     assert len(batch["offset"]) == 4 and len(batch["feat"]) == int(batch["offset"][-1])

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from pointcept_msm.embedded.defaults import load_run_config
 from pointcept_msm.files.weights import load_checkpoint
 from pointcept_msm.host import build_dataset, build_model
+from pointcept_msm.host.run_config import load_run_config
 from pointcept_msm.host.runner import run_testing, run_training
 from pointcept_msm.rooms import ROOM_CLASSES, save_rooms
 from tests.configs.documented_commands import CONFIGS

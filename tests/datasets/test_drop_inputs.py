@@ -80,7 +80,7 @@ def test_an_export_states_only_what_was_dropped():
 
 
 def test_the_recipes_have_it_switched_off_and_one_option_turns_it_on():
-    from pointcept_msm.embedded.defaults import load_run_config
+    from pointcept_msm.host.run_config import load_run_config
 
     off = load_run_config("configs/msm/pretrain-rooms-tiny.py", [])
     assert off.data.train.transform[-1].color_augment[-1].type == "MSMDropInputs" and find_fills(off.data) == {}

@@ -107,10 +107,10 @@ def test_colour_augmentation_changes_each_view_on_its_own_and_the_scene_not(scen
 
 
 def test_batch_follows_the_hosts_collate_rules(scene):
-    from pointcept_msm.embedded.collate import point_collate_fn
+    from pointcept_msm.embedded.loader import collate_fn
 
     items = [make(scene), make(scene, max_voxels=500)]
-    batch = point_collate_fn(items)
+    batch = collate_fn(items)
     assert batch["offset"].tolist() == np.cumsum([len(v["feat"]) for item in items for v in halves(item)]).tolist()
     assert batch["match"].shape == batch["student"].shape and batch["name"] == ["brute", "brute"]
     assert torch.equal(batch["match"], torch.cat([item["match"] for item in items]))

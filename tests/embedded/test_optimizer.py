@@ -1,22 +1,19 @@
-"""Parameter groups: first keyword wins, frozen parameters stay out, mistakes are named."""
+"""Parameter groups (first keyword wins, frozen parameters stay out), and OneCycleLR for runs of any length."""
+
+import math
 
 import pytest
 import torch
 from torch import nn
 
-from pointcept_msm.embedded.optimizer import build_optimizer
+from pointcept_msm.embedded.optimizer import build_optimizer, build_scheduler
+from pointcept_msm.runtime.training_state import to_plain
 
 
 def build_model():
     model = nn.ModuleDict(dict(encoder=nn.Linear(2, 3), head=nn.Linear(3, 1), frozen=nn.Linear(1, 1)))
     model["frozen"].requires_grad_(False)
     return model
-
-
-def test_one_group_holds_every_trainable_parameter():
-    optimizer = build_optimizer(dict(type="SGD", lr=0.1, momentum=0.9), build_model())
-    assert isinstance(optimizer, torch.optim.SGD) and len(optimizer.param_groups) == 1
-    assert [tuple(p.shape) for p in optimizer.param_groups[0]["params"]] == [(3, 2), (3,), (1, 3), (1,)]
 
 
 def test_the_first_matching_keyword_takes_the_parameter():
@@ -35,15 +32,74 @@ def test_the_first_matching_keyword_takes_the_parameter():
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("groups", "message"),
-    [([dict(keyword="a", lr_scale=1)], "'lr_scale' is unknown .*use 'lr'"), ([dict(lr=1)], "has no 'keyword'")],
-)
-def test_a_wrong_entry_is_refused(groups, message):
-    with pytest.raises(ValueError, match=message):
-        build_optimizer(dict(type="Adam", lr=0.1), build_model(), groups)
-
-
 def test_nothing_to_train_is_refused():
     with pytest.raises(ValueError, match="no trainable parameter"):
         build_optimizer(dict(type="Adam", lr=0.1), build_model().requires_grad_(False))
+
+
+def make_optimizer():
+    return torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=1.0, momentum=0.9)
+
+
+def run(steps, **cycle):
+    """(rates, momenta) of every step."""
+    optimizer, seen = make_optimizer(), []
+    scheduler = build_scheduler(dict(type="OneCycleLR", max_lr=2.0, total_steps=steps, **cycle), optimizer)
+    for _ in range(steps):
+        seen.append((optimizer.param_groups[0]["lr"], optimizer.param_groups[0]["momentum"]))
+        optimizer.step()
+        scheduler.step()
+    return zip(*seen)
+
+
+def one_cycle(step, steps, peak=2.0, share=0.05, div=10.0, final_div=100.0):
+    """The rate from the definition: half a cosine up over `share` of the steps, half a cosine down over the rest."""
+    top = share * steps - 1  # the step of the peak
+    if top <= 0:  # less than a step of warm-up: none
+        return peak / div / final_div + (peak - peak / div / final_div) * fall(step / max(steps - 1, 1))
+    if step <= top:
+        return peak / div + (peak - peak / div) * (1 - fall(step / top))
+    return peak / div / final_div + (peak - peak / div / final_div) * fall((step - top) / (steps - 1 - top))
+
+
+def fall(share):
+    return (1 + math.cos(math.pi * share)) / 2
+
+
+@pytest.mark.parametrize(
+    ("steps", "three_phase"),
+    [*((steps, False) for steps in (1, 2, 5, 19, 20, 21, 60)), *((steps, True) for steps in (1, 2, 20))],
+)
+def test_one_cycle_of_any_length(steps, three_phase):
+    """A warm-up of a step or less (up to 20 steps here) is none: from the peak, and only down."""
+    rates, momenta = run(steps, pct_start=0.05, div_factor=10.0, final_div_factor=100.0, three_phase=three_phase)
+    assert rates == pytest.approx([one_cycle(step, steps) for step in range(steps)])
+    if steps <= 20:
+        assert list(rates) == sorted(rates, reverse=True) and rates[0] == pytest.approx(2.0)
+        assert momenta[0] == pytest.approx(0.85), "the momentum's cycle starts where the rate's does"
+
+
+@pytest.mark.parametrize("steps", [1, 2, 20])
+def test_one_cycle_may_warm_up_to_the_end(steps):
+    """The step of the schedule after the last one of the run must not fail."""
+    rates, _ = run(steps, pct_start=1.0)
+    assert rates[-1] == pytest.approx(2.0)
+
+
+def test_the_state_survives_a_safe_load(tmp_path):
+    pairs = []
+    for _ in range(2):
+        optimizer = make_optimizer()
+        pairs.append((optimizer, build_scheduler(dict(type="OneCycleLR", max_lr=1.0, total_steps=20), optimizer)))
+    (optimizer, scheduler), (other, again) = pairs
+    for _ in range(12):
+        optimizer.step()
+        scheduler.step()
+    torch.save(to_plain([optimizer.state_dict(), scheduler.state_dict()]), tmp_path / "state")
+    states = torch.load(tmp_path / "state", weights_only=True)
+    other.load_state_dict(states[0])
+    again.load_state_dict(states[1])
+    for pair in pairs:
+        pair[0].step()
+        pair[1].step()
+    assert other.param_groups[0]["lr"] == optimizer.param_groups[0]["lr"]

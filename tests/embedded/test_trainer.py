@@ -1,15 +1,11 @@
-"""The embedded trainer on a toy problem: steps, accumulation, skipped steps, early end, data order, two processes."""
+"""The embedded trainer on a toy problem: steps, accumulation, skipped steps, early end."""
 
 import json
 import logging
-import os
-import subprocess
-import sys
 
 import pytest
 import torch
 
-from pointcept_msm.embedded.loader import EpochSampler, SeededDataset
 from pointcept_msm.host import DATASETS, register
 from tests import toy
 
@@ -65,15 +61,6 @@ def test_accumulated_steps_equal_a_larger_batch(tmp_path):
     large.train()
     assert small.global_step == large.global_step == find_hook(small, "ToyTeacherHook").ticks == 8
     assert_same(weights(small), weights(large), rtol=1e-4, atol=1e-6)
-
-
-def test_the_number_of_workers_does_not_change_a_run(tmp_path):
-    results = []
-    for workers in (0, 2):
-        trainer = toy.build_trainer(subfolder(tmp_path, str(workers)), [f"num_worker={workers}"])
-        trainer.train()
-        results.append(weights(trainer))
-    assert_same(*results)
 
 
 def test_a_nan_scene_is_skipped_and_named(tmp_path):
@@ -176,61 +163,6 @@ def test_a_run_too_short_for_its_warm_up_still_trains(tmp_path, steps):
     assert moved > 0.02, "AdamW's first step is as long as the rate"
 
 
-def test_half_precision_on_a_cpu_only_when_asked(tmp_path):
-    trainer = toy.build_trainer(tmp_path, ["enable_amp=true", "amp_dtype=bfloat16"])
-    with trainer.autocast():
-        assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == torch.float32
-    trainer = toy.build_trainer(tmp_path, ["enable_amp=true", "amp_dtype=bfloat16", "amp_on_cpu=true"])
-    with trainer.autocast():
-        assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == torch.bfloat16
-    with pytest.raises(ValueError, match=r"amp_dtype is 'half': choose from float16, bfloat16"):
-        toy.build_trainer(tmp_path, ["amp_dtype=half"])
-
-
 def test_the_logger_is_given_back(tmp_path):
     toy.build_trainer(tmp_path, ["max_steps=1"]).train()
     assert logging.getLogger("msm").propagate and not logging.getLogger("msm").handlers
-
-
-def test_sampler_is_a_function_of_seed_and_epoch():
-    sampler = EpochSampler(10, seed=1)
-    sampler.set_epoch(0)
-    first = list(sampler)
-    sampler.set_epoch(1)
-    second = list(sampler)
-    assert sorted(i for _, i in first) == list(range(10)) and {e for e, _ in second} == {1}
-    assert [i for _, i in first] != [i for _, i in second]
-    sampler.set_epoch(0, skip=4)
-    assert list(sampler) == first[4:] and len(sampler) == 10
-
-
-@pytest.mark.parametrize(("length", "world"), [(8, 2), (7, 2), (3, 8)])
-def test_shares_cover_the_epoch_in_the_order_of_one_process(length, world):
-    shares = [list(EpochSampler(length, 5, rank, world)) for rank in range(world)]
-    assert len({len(share) for share in shares}) == 1
-    interleaved = [key for group in zip(*shares) for key in group]
-    assert interleaved[:length] == list(EpochSampler(length, 5))
-
-
-def test_items_do_not_depend_on_what_was_drawn_before():
-    data = SeededDataset(toy.ToyDataset(), seed=2)
-    first = data[(0, 3)]["feat"]
-    state = torch.get_rng_state()
-    assert torch.equal(data[(0, 3)]["feat"], first)
-    assert torch.equal(torch.get_rng_state(), state), "drawing an item must leave the model's generator alone"
-    assert not torch.equal(data[(1, 3)]["feat"], first)
-
-
-def test_two_processes_equal_one(tmp_path):
-    path = toy.write_config(subfolder(tmp_path, "two"), model=still(), max_steps=6)
-    command = [sys.executable, "tools/train.py", "--config-file", path, "--num-gpus", "2", "--options"]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "MSM_HOST": "embedded"}
-    command = [*map(str, command), f"save_path={tmp_path}/two/run"]
-    done = subprocess.run(command, cwd=toy.ROOT, capture_output=True, text=True, env=environment)
-    assert done.returncode == 0, done.stderr[-2000:]
-    trainer = toy.build_trainer(subfolder(tmp_path, "one"), model=still(), max_steps=6)
-    trainer.train()
-    two = torch.load(tmp_path / "two/run/model/model_last.pth", weights_only=True)
-    assert len(two["msm"]["rng"]) == 2
-    two = {name.removeprefix("module."): value for name, value in two["state_dict"].items()}
-    assert_same(weights(trainer), two, rtol=1e-5, atol=1e-6)

@@ -12,9 +12,9 @@ import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
 
-from pointcept_msm.embedded.defaults import load_run_config
 from pointcept_msm.engines.evaluators import MSMProbeEvaluator, MSMSemSegEvaluator, quick_scores
 from pointcept_msm.host import Config, build_model
+from pointcept_msm.host.run_config import load_run_config
 from pointcept_msm.host.runner import run_training
 from pointcept_msm.probing.features import SceneFeatures
 from tests.configs.test_configs import MINI_NETWORK

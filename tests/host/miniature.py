@@ -8,15 +8,13 @@ import numpy as np
 import torch
 
 from pointcept_msm.host import HOST, MODELS, TRAINERS, TRANSFORMS, Config
+from pointcept_msm.host.run_config import read_config
+from pointcept_msm.host.runner import set_up
 
 if HOST == "embedded":
-    import pointcept_msm.host.runner  # noqa: F401  registers the trainers
-    from pointcept_msm.embedded.collate import point_collate_fn
-    from pointcept_msm.embedded.config import fill_defaults
-    from pointcept_msm.embedded.defaults import default_setup
+    from pointcept_msm.embedded.loader import collate_fn
 else:
-    from pointcept.datasets.utils import point_collate_fn
-    from pointcept.engines.defaults import default_setup
+    from pointcept.datasets.utils import collate_fn
 
 RUNTIME = Path(__file__).parents[2] / "configs" / "msm" / "_base_" / "runtime.py"
 GRID = 0.1
@@ -69,9 +67,7 @@ def make_batches(count: int, scenes: int = 2, seed: int = 0) -> list:
     torch.manual_seed(seed)
     np.random.seed(seed)
     views = TRANSFORMS.build(dict(type="MSMViews", grid_size=GRID, max_voxels=900, student_crop=(0.5, 0.8)))
-    return [
-        point_collate_fn([views(make_scene(scenes * i + j)) for j in range(scenes)], mix_prob=0) for i in range(count)
-    ]
+    return [collate_fn([views(make_scene(scenes * i + j)) for j in range(scenes)]) for i in range(count)]
 
 
 class ListLoader(list):
@@ -86,9 +82,7 @@ class ListLoader(list):
 
 def make_config(save_path, **changes) -> Config:
     """A complete config of the host, over the real runtime base."""
-    cfg = Config.fromfile(str(RUNTIME))
-    if HOST == "embedded":
-        fill_defaults(cfg)
+    cfg = read_config(RUNTIME)
     options = dict(
         seed=0, save_path=str(save_path), batch_size=2, num_worker=1, epoch=1, eval_epoch=1, model=MODEL, hooks=HOOKS,
         optimizer=dict(type="AdamW", lr=0.01, weight_decay=0.05), param_dicts=NO_DECAY,
@@ -97,7 +91,8 @@ def make_config(save_path, **changes) -> Config:
     for key, value in {**options, **changes}.items():
         cfg[key] = copy.deepcopy(value)
     Path(save_path, "model").mkdir(parents=True, exist_ok=True)
-    return default_setup(Config(cfg._cfg_dict.to_dict() if hasattr(cfg._cfg_dict, "to_dict") else cfg._cfg_dict))
+    cfg = Config(cfg._cfg_dict.to_dict() if hasattr(cfg._cfg_dict, "to_dict") else cfg._cfg_dict)
+    return set_up(cfg, "config.py")
 
 
 def make_trainer(cfg, batches: list):

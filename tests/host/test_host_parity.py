@@ -35,7 +35,7 @@ def test_hosts_give_equal_samples(both_hosts):
 @pytest.mark.pointcept
 def test_comparison_covers_random_outcomes(both_hosts):
     ours, _ = both_hosts
-    assert len(ours) > 500
+    assert len(ours) > 200
     assert len({ours[f"/rotations{seed}/result/coord:array"].tobytes() for seed in range(4)}) == 4
 
 

@@ -9,10 +9,10 @@ import logging
 import pytest
 import torch
 
-from pointcept_msm.embedded.hooks.checkpoint_loader import load_pth
+from pointcept_msm.files.torch_files import read_torch_file
 from pointcept_msm.host import HOOKS, HookBase, register
+from tests.host.miniature import GRID, MODEL, build, make_batches, make_config, make_trainer, write_scenes
 from tests.host.miniature import HOOKS as TRAINING_HOOKS
-from tests.host.miniature import MODEL, build, make_batches, make_config, make_trainer, write_scenes
 
 EVENTS = ("before_train", "before_epoch", "before_step", "after_step", "after_epoch", "after_train")
 
@@ -129,7 +129,7 @@ def test_resume_in_the_middle_goes_on_where_the_run_stopped(tmp_path):
     with pytest.raises((SystemExit, RuntimeError)):  # Pointcept turns every error into SystemExit
         trainer.train()
     last = str(tmp_path / "model" / "model_last.pth")
-    saved = load_pth(last)
+    saved = read_torch_file(last)
     assert int(saved["state_dict"]["train_step"]) in (4, 6)  # before or after the saver of that epoch
     done = int(saved["state_dict"]["train_step"])
     again = make_trainer(make_config(tmp_path, resume=True, weight=last, **options), make_batches(2))
@@ -144,7 +144,9 @@ def test_resume_in_the_middle_goes_on_where_the_run_stopped(tmp_path):
 def test_the_probe_chooses_the_best_checkpoint_and_its_lines_reach_the_log(tmp_path):
     write_scenes(tmp_path / "data")
     dataset = dict(type="MSMScenesDataset", split="train", data_root=str(tmp_path / "data"))
-    probe = dict(type="MSMProbeEvaluator", scenes=4, points_per_scene=100, num_classes=3, dataset=dataset)
+    probe = dict(
+        type="MSMProbeEvaluator", scenes=4, points_per_scene=100, num_classes=3, dataset=dataset, grid_size=GRID
+    )
     cfg = make_config(tmp_path / "run", hooks=hooks_with(probe), evaluate=True, epoch=2, eval_epoch=2)
     cfg.feat_keys = ("color", "normal")
     trainer, lines = make_trainer(cfg, make_batches(2)), []
@@ -154,14 +156,14 @@ def test_the_probe_chooses_the_best_checkpoint_and_its_lines_reach_the_log(tmp_p
     trainer.train()
     trainer.logger.removeHandler(listener)
     assert 0 < trainer.best_metric_value <= 100
-    best = load_pth(tmp_path / "run" / "model" / "model_best.pth")
+    best = read_torch_file(tmp_path / "run" / "model" / "model_best.pth")
     assert best["best_metric_value"] == pytest.approx(trainer.best_metric_value)
     assert any("probe after epoch 2" in line for line in lines)
 
 
 def test_a_checkpoint_says_which_network_it_holds(tmp_path):
     make_trainer(make_config(tmp_path), make_batches(1)).train()
-    network = load_pth(tmp_path / "model" / "model_last.pth")["msm"]["network"]
+    network = read_torch_file(tmp_path / "model" / "model_last.pth")["msm"]["network"]
     assert network["config"]["type"] == "MSM-HUNet-v1m1"
     from pointcept_msm.engines.probe_networks import load_networks
 

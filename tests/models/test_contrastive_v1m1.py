@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from pointcept_msm.datasets.views import MSMViews
-from pointcept_msm.embedded.collate import collate_fn
+from pointcept_msm.embedded.loader import collate_fn
 from pointcept_msm.host import build_model
 from pointcept_msm.models.contrastive_v1m1 import draw_pairs, partner_in_crop
 from pointcept_msm.models.layers.pyramid import build_pyramid

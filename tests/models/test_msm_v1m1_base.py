@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from pointcept_msm.datasets.views import MSMViews
-from pointcept_msm.embedded.options import parse_value
 from pointcept_msm.host import build_model
+from pointcept_msm.host.run_config import parse_value
 from pointcept_msm.models.masking import draw_patch_mask
 from pointcept_msm.models.msm_v1m1_base import MSM
 from pointcept_msm.runtime.errors import UserError

@@ -6,8 +6,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import NearestNeighbors
 from sklearn.preprocessing import StandardScaler
 
-from pointcept_msm.embedded.defaults import load_run_config
 from pointcept_msm.features.extractor import build_extractor
+from pointcept_msm.host.run_config import load_run_config
 from pointcept_msm.probing.features import extract_scene
 from pointcept_msm.probing.knn import predict_knn
 from pointcept_msm.probing.linear import fit_linear

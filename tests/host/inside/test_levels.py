@@ -10,7 +10,7 @@ if HOST != "pointcept":
 
 from pointcept_msm.engines.evaluators import MSMProbeEvaluator
 from pointcept_msm.features.extractor import FeatureExtractor
-from pointcept_msm.host.levels import LevelNetwork
+from pointcept_msm.features.levels import LevelNetwork
 from tests.host.miniature import GRID, NETWORK, SPUNET, make_config, make_scene, write_scenes
 
 KEYS = ("color", "normal")

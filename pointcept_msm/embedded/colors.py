@@ -1,20 +1,10 @@
-"""Colour transforms on color (N, 3), 0-255, which keep the whole range, and their HSV arithmetic."""
-
-import random
+"""The transforms of colours that this package's configs name: color (N, 3), 0-255, stays in that range. Pointcept's
+names, arguments and order of random draws; a scene without colours passes unchanged."""
 
 import numpy as np
+import torch
 
 from pointcept_msm.embedded.registry import TRANSFORMS
-
-
-@TRANSFORMS.register_module()
-class NormalizeColor:
-    """Bring 0-255 to 0-1."""
-
-    def __call__(self, data_dict):
-        if "color" in data_dict:
-            data_dict["color"] = data_dict["color"] / 255
-        return data_dict
 
 
 @TRANSFORMS.register_module()
@@ -22,8 +12,7 @@ class ChromaticAutoContrast:
     """With probability `p`, blend with the colours stretched to the whole range, per channel."""
 
     def __init__(self, p=0.2, blend_factor=None):
-        self.p = p
-        self.blend_factor = blend_factor
+        self.p, self.blend_factor = p, blend_factor
 
     def __call__(self, data_dict):
         if "color" not in data_dict or np.random.rand() >= self.p:
@@ -43,8 +32,7 @@ class ChromaticTranslation:
     """With probability `p`, add one shift a channel, at most `ratio` of the range."""
 
     def __init__(self, p=0.95, ratio=0.05):
-        self.p = p
-        self.ratio = ratio
+        self.p, self.ratio = p, ratio
 
     def __call__(self, data_dict):
         if "color" in data_dict and np.random.rand() < self.p:
@@ -58,8 +46,7 @@ class ChromaticJitter:
     """With probability `p`, add Gaussian noise of deviation `std` of the range to every value."""
 
     def __init__(self, p=0.95, std=0.005):
-        self.p = p
-        self.std = std
+        self.p, self.std = p, std
 
     def __call__(self, data_dict):
         if "color" in data_dict and np.random.rand() < self.p:
@@ -96,38 +83,68 @@ def rgb_from_hsv(hue, saturation, value):
     return np.stack([np.choose(sector, channel) for channel in channels], axis=-1)
 
 
-@TRANSFORMS.register_module()
-class HueSaturationTranslation:
-    """Turn the hue by up to `hue_max` of the circle and scale the saturation by up to 1 +- `saturation_max`.
+def gray_scale(color):
+    """Luma of color (N, 3). -> (N, 1), same dtype"""
+    r, g, b = color[..., 0], color[..., 1], color[..., 2]
+    return (0.2989 * r + 0.587 * g + 0.114 * b).astype(color.dtype)[..., None]
 
-    The result is cut to whole numbers, as in Pointcept.
+
+def _blend(color, other, factor: float):
+    """factor * color + (1 - factor) * other, held in 0-255."""
+    factor = float(factor)
+    return (factor * color + (1.0 - factor) * other).clip(0, 255.0).astype(color.dtype)
+
+
+def adjust_brightness(color, factor: float):
+    """Blend color (N, 3) with black; factor 1 keeps it."""
+    return _blend(color, np.zeros_like(color), factor)
+
+
+def adjust_contrast(color, factor: float):
+    """Blend color (N, 3) with the scene's mean grey; factor 1 keeps it."""
+    return _blend(color, np.mean(gray_scale(color)), factor)
+
+
+def adjust_saturation(color, factor: float):
+    """Blend color (N, 3) with its grey; factor 1 keeps it."""
+    return _blend(color, gray_scale(color), factor)
+
+
+def adjust_hue(color, turn: float):
+    """Turn the hue of color (N, 3) by `turn` of the circle, -0.5 to 0.5."""
+    hue, saturation, value = hue_saturation_value(color / 255.0)
+    hue = ((hue / 6.0 + 1.0) % 1.0 + turn) % 1.0
+    return (rgb_from_hsv(hue, saturation, value) * 255.0).astype(color.dtype)
+
+
+@TRANSFORMS.register_module()
+class RandomColorJitter:
+    """Brightness, contrast, saturation and hue in random order, each applied with probability `p`, as in torchvision.
+
+    A number x means a factor from 1 - x to 1 + x (a hue turn from -x to x); a pair is the range itself; 0 leaves it.
     """
 
-    def __init__(self, hue_max=0.5, saturation_max=0.2):
-        self.hue_max = hue_max
-        self.saturation_max = saturation_max
+    ADJUSTMENTS = (adjust_brightness, adjust_contrast, adjust_saturation, adjust_hue)
+
+    def __init__(self, brightness=0, contrast=0, saturation=0, hue=0, p=0.95):
+        self.ranges = [_factor_range(value, 1) for value in (brightness, contrast, saturation)]
+        self.ranges.append(_factor_range(hue, 0))
+        self.p = p
 
     def __call__(self, data_dict):
-        if "color" in data_dict:
-            hue, saturation, value = hue_saturation_value(data_dict["color"].astype(np.float64))
-            turn = (np.random.rand() - 0.5) * 2 * self.hue_max
-            ratio = 1 + (np.random.rand() - 0.5) * 2 * self.saturation_max
-            hue = np.remainder(turn + (hue / 6.0) % 1.0 + 1, 1)
-            rgb = rgb_from_hsv(hue, np.clip(ratio * saturation, 0, 1), value)
-            data_dict["color"][:] = rgb.astype(np.uint8)
+        if "color" not in data_dict:
+            return data_dict
+        order = torch.randperm(4).tolist()
+        factors = [None if limits is None else np.random.uniform(*limits) for limits in self.ranges]
+        for i in order:
+            if factors[i] is not None and np.random.rand() < self.p:
+                data_dict["color"] = self.ADJUSTMENTS[i](data_dict["color"], factors[i])
         return data_dict
 
 
-@TRANSFORMS.register_module()
-class RandomDropColor:
-    """With probability `drop_application_ratio`, set the colours of a share `drop_ratio` of the points to 0."""
-
-    def __init__(self, drop_ratio=0.2, drop_application_ratio=0.5):
-        self.drop_ratio = drop_ratio
-        self.drop_application_ratio = drop_application_ratio
-
-    def __call__(self, data_dict):
-        if "color" in data_dict and random.random() < self.drop_application_ratio:
-            n = len(data_dict["color"])
-            data_dict["color"][np.random.choice(n, int(n * self.drop_ratio), replace=False)] = 0
-        return data_dict
+def _factor_range(value, center):
+    """The range of factors that an argument of RandomColorJitter stands for; None when it changes nothing."""
+    if isinstance(value, (int, float)):
+        low, high = center - float(value), center + float(value)
+        value = (max(low, 0.0) if center else low, high)
+    return None if value[0] == value[1] == center else tuple(value)
