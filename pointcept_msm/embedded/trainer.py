@@ -163,7 +163,7 @@ class DefaultTrainer:
         self._call("after_epoch")
 
     def run_steps(self):
-        """The rest of the epoch's iterations; when a scene is refused, what is done is saved first."""
+        """The rest of the epoch's iterations."""
         try:
             for batch in self.train_loader:
                 if isinstance(batch, SceneError):
@@ -175,11 +175,6 @@ class DefaultTrainer:
                 self._call("after_step")
                 if self.is_finished():
                     break
-        except SceneError:
-            if comm.get_world_size() == 1:  # elsewhere the others are in the middle of a step
-                for hook in self.hooks:
-                    getattr(hook, "before_abort", lambda: None)()
-            raise
         except RuntimeError as error:
             if "DataLoader worker" not in str(error):
                 raise

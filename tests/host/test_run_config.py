@@ -16,7 +16,7 @@ from pointcept_msm.host.run_config import (
 )
 from pointcept_msm.runtime.errors import UserError
 from tests import toy
-from tests.engines.hooks.test_checkpointer import assert_same_run, resume, train
+from tests.engines.test_checkpointer import assert_same_run, resume, train
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
-"""Files that Pointcept's scripts overwrite, leave out or reuse."""
+"""Files that Pointcept's scripts overwrite or reuse."""
 
-from pointcept_msm.host.run_files import keep_code, keep_train_config, restore_train_config, set_aside_results
+from pointcept_msm.host.run_files import keep_train_config, restore_train_config, set_aside_results
 
 
 def test_a_tests_config_does_not_replace_the_trainings(tmp_path):
@@ -19,16 +19,6 @@ def test_a_folder_without_a_training_is_left_as_it_is(tmp_path):
     (tmp_path / "config.py").write_text("testing = 1")
     assert not restore_train_config(tmp_path)
     assert (tmp_path / "config.py").read_text() == "testing = 1"
-
-
-def test_code_is_kept_where_train_sh_keeps_it_and_off_the_path(tmp_path):
-    assert keep_code(tmp_path) is None
-    (tmp_path / "code").mkdir()
-    kept = keep_code(tmp_path)
-    assert (kept / "host" / "run_files.py").is_file()
-    assert kept == tmp_path / "code" / "plugins" / "pointcept_msm"
-    assert keep_code(tmp_path) == kept
-    assert not list(kept.rglob("*.safetensors")) and not list(kept.rglob("__pycache__"))
 
 
 def test_predictions_of_another_network_are_moved_and_its_own_are_kept(tmp_path):

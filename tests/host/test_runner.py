@@ -15,7 +15,7 @@ from pointcept_msm.host.runner import fit_processes, lock_run, run_training, tor
 from pointcept_msm.runtime.command_line import run_command
 from pointcept_msm.runtime.errors import UserError
 from tests import toy
-from tests.engines.hooks.test_checkpointer import assert_same_run, train
+from tests.engines.test_checkpointer import assert_same_run, train
 
 
 @pytest.mark.parametrize(

@@ -151,7 +151,7 @@ def test_a_killed_run_resumes_and_reaches_the_end(pretrained):
     losses = [line["loss"] for line in steps]
     assert sum(losses[-8:]) < 0.9 * sum(losses[:8])
     assert "Resuming train at eval epoch" in (run / "train.log").read_text()
-    assert (run / "student.safetensors").is_file() and (run / "code" / "plugins" / "pointcept_msm").is_dir()
+    assert (run / "student.safetensors").is_file()
 
 
 def test_probe_of_the_run_through_test_sh(pretrained, checkout, scripts):
