@@ -58,7 +58,7 @@ EXTRAS = {
         "triton>=3.2; platform_system == 'Linux'",
     ],
     "hub": ["huggingface_hub>=0.23"],
-    # What a Pointcept checkout (d74c646) imports. Its CUDA extension pointops is built from the checkout (libs/pointops).
+    # What a Pointcept checkout (d74c646) imports. Its CUDA extension pointops is built from its libs/pointops.
     "pointcept": [
         "numpy<2.4",  # the checkout calls np.in1d, which numpy 2.4 no longer has
         "spconv-cu120; platform_system == 'Linux'",

@@ -17,8 +17,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import comparison_runs as runs
 import numpy as np
 
-from pointcept_msm.host.run_config import find_config
 from pointcept_msm.host import Config
+from pointcept_msm.host.run_config import find_config
 from pointcept_msm.link import find_configs
 from pointcept_msm.probing.metrics import paired_difference
 from pointcept_msm.probing.report import format_table
