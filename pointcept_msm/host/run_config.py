@@ -105,6 +105,10 @@ def read_config(path, options=()):
     cfg = Config.fromfile(str(path))
     if cfg.get("save_path") in (None, "exp/msm/default"):
         cfg.save_path = f"exp/msm/{Path(path).stem}"
+    for key in cfg:
+        near = difflib.get_close_matches(key, DEFAULTS, 1, 0.8)
+        if near and key not in DEFAULTS:
+            LOGGER.warning("the config has %r, which nothing reads; did you mean %r?", key, near[0])
     for key, value in DEFAULTS.items():
         if key not in cfg:
             cfg[key] = deepcopy(value)

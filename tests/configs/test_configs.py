@@ -13,6 +13,7 @@ from pointcept_msm.datasets.inputs import count_channels
 from pointcept_msm.host import DATASETS, HOOKS, TESTERS, TRAINERS, TRANSFORMS, build_dataset, build_model
 from pointcept_msm.host.run_config import find_config, load_run_config
 from pointcept_msm.host.runner import run_training, set_up
+from pointcept_msm.runtime.errors import UserError
 from tests.configs.documented_commands import CONFIG_FOLDER, CONFIGS, read_text
 
 PRETRAIN = [path for path in CONFIGS if path.stem.startswith("pretrain-")]
@@ -111,7 +112,7 @@ def test_scannet_config_builds_every_component_on_scannet_format_folders(tmp_pat
 
 def test_without_scannet_one_sentence_says_where_to_get_it(tmp_path):
     cfg = load_run_config("pretrain-scannet", [f"data_root={tmp_path / 'nothing'}"])
-    with pytest.raises(FileNotFoundError) as error:
+    with pytest.raises(UserError) as error:
         build_dataset(cfg.data.train)
     message = str(error.value)
     assert "scan-net.org" in message and "preprocess" in message and "\n" not in message
