@@ -119,23 +119,28 @@ class SemanticJudge:
 
 class InstanceJudge:
     """The instance probe on at most `points` points a scene: clusters need the density that the radius was chosen at.
-    Keeps labels and predictions of the scenes, not their features."""
+    Keeps labels and predictions of the scenes, not their features. AP50_true_classes: the same points by their true
+    classes, which tells a bad class head from clusters that fall apart."""
 
     confusion = {}
 
     def __init__(self, probe: InstanceProbe, min_points: int, points: int, seed: int = 0):
         self.probe, self.min_points, self.points, self.seed = probe, min_points, points, seed
-        self.seen: list[tuple[Instances, np.ndarray, np.ndarray]] = []
+        self.seen: list[tuple[Instances, Instances, np.ndarray, np.ndarray]] = []
 
     def update(self, scenes: list[SceneFeatures]) -> None:
         for scene in scenes:
             scene = scene.take(choose_points(len(scene.feat), self.points, scene.name, self.seed))
-            pred = predict_instances(self.probe, scene.feat, scene.coord, self.min_points)
-            self.seen.append((pred, scene.segment, scene.instance))
+            found = [
+                predict_instances(self.probe, scene.feat, scene.coord, self.min_points, category)
+                for category in (None, scene.segment)
+            ]
+            self.seen.append((*found, scene.segment, scene.instance))
 
     def scores(self) -> dict[str, float]:
-        predictions, segments, instances = zip(*self.seen, strict=True)
-        return instance_scores(predictions, segments, instances, self.probe.things, self.min_points)
+        predicted, true, *labels = zip(*self.seen, strict=True)
+        scores, ceiling = (instance_scores(x, *labels, self.probe.things, self.min_points) for x in (predicted, true))
+        return scores | dict(AP50_true_classes=ceiling["AP50"])
 
 
 def fit_judges(train, levels, settings: ProbeSettings, seed: int) -> tuple[list, dict[str, float]]:

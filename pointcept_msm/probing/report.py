@@ -27,6 +27,7 @@ FURTHER = {
     "linear_allAcc": "linear allAcc",
     "knn_mIoU_all": "kNN, all classes",
     "linear_mIoU_all": "linear, all classes",
+    "AP50_true_classes": "AP50, true classes",
 }
 SHOWN_CLASSES = 40  # of a confusion matrix in results.md
 
@@ -142,6 +143,8 @@ def describe(results: dict) -> str:
     for counts in list(row["confusion"].values())[:1]:
         occur = sum(map(any, counts))
         text += f"; mIoU over the {occur} of {len(counts)} classes that occur in the test scenes, one confusion matrix"
+    if ceilings := [_value(row["metrics"].get("AP50_true_classes")) for row in results["rows"]]:
+        text += f"; AP50 with the true classes, row by row: {', '.join(ceilings)}" if set(ceilings) != {"-"} else ""
     words = dict(points_per_scene="points a train scene", test_points="points a test scene", k="k")
     shown = "".join(f"{settings[key] or 'all'} {words[key]}, " for key in words if key in settings and key != "k")
     shown += f"k {settings['k']}, " if "k" in settings else ""

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components as scipy_components
 from scipy.spatial import cKDTree
@@ -78,9 +79,21 @@ def test_probe_finds_touching_boxes():
     assert score(still) < 80
 
 
+def test_true_classes_tell_a_bad_class_head_from_a_bad_cluster():
+    train, scene = [make_scene(i) for i in range(4)], make_scene(10)
+    probe = fit_instance(train, fit_linear(*pool(train), 3), things=(1, 2))
+    floor = probe.semantic._replace(weight=probe.semantic.weight * 0, bias=torch.tensor([1.0, 0, 0]))  # everywhere
+    for category, expected in ((None, 0), (scene.segment, 100)):
+        found = predict_instances(probe._replace(semantic=floor), scene.feat, scene.coord, 20, category)
+        scores = instance_scores([found], [scene.segment], [scene.instance], (1, 2), 20)
+        assert scores["AP50"] == pytest.approx(expected)
+
+
 def test_radius_is_chosen_and_missing_instances_are_an_error():
     train = [make_scene(i) for i in range(4)]
     assert choose_radius(train, 3, (1, 2), min_points=20, radius_grid=(1.0, 0.1)) == 0.1
+    blind = [s._replace(feat=s.feat * [0, 0, 0, 1, 1, 1]) for s in train]  # all is floor: nothing is found
+    assert choose_radius(blind, 3, (1, 2), min_points=20, radius_grid=(1.0, 0.1)) == 0.1
     bare = [s._replace(instance=np.full_like(s.instance, -1)) for s in train]
     with pytest.raises(ValueError, match="needs scenes with `instance`"):
         fit_instance(bare, None, (1, 2))
