@@ -23,12 +23,7 @@ CAPABILITY = (8, 0)  # NVIDIA GPUs that Triton compiles for, Ampere on; AMD's co
 def check_conv_backend() -> None:
     """Before anything is trained: UserError for an unknown name, or for triton where it cannot run."""
     if _wanted() == "triton":
-        _refuse_triton(torch.device("cuda" if torch.cuda.is_available() else "cpu"))
-
-
-def choose_conv_backend(device: torch.device) -> Callable:
-    """The function (feat, weight, kernel_map) -> feat for tensors on `device`; UserError as `check_conv_backend`."""
-    return _choose(_wanted(), device)
+        uses_triton(torch.device("cuda" if torch.cuda.is_available() else "cpu"))
 
 
 def uses_triton(device: torch.device) -> bool:
@@ -36,15 +31,15 @@ def uses_triton(device: torch.device) -> bool:
     return _uses_triton(_wanted(), device)
 
 
-@cache
-def _uses_triton(wanted, device):
-    return wanted != "torch" and _triton_fault(device) is None
+def choose_conv_backend(device: torch.device) -> Callable:
+    """The function (feat, weight, kernel_map) -> feat for tensors on `device`; UserError as `check_conv_backend`."""
+    return _load_triton() if uses_triton(device) else torch_conv.convolve
 
 
 def find_conv_backends(device: torch.device) -> dict[str, Callable]:
     """{name: function} of all that work for tensors on `device`."""
-    names = ("torch",) if _triton_fault(device) else ("torch", "triton")
-    return {name: _choose(name, device) for name in names}
+    found = dict(torch=torch_conv.convolve)
+    return found if _triton_fault(device) else found | dict(triton=_load_triton())
 
 
 def _wanted():
@@ -55,34 +50,39 @@ def _wanted():
 
 
 @cache
-def _choose(wanted, device):
+def _uses_triton(wanted, device):
     """Found and logged once."""
-    if wanted == "triton":
-        _refuse_triton(device)
     fault = None if wanted == "torch" else _triton_fault(device)
-    name = "torch" if wanted == "torch" or fault else "triton"
-    why = f" ({fault})" if fault and device.type == "cuda" else ""
-    LOGGER.info("sparse convolution on %s: %s%s", device.type, name, why)
-    if name == "torch":
-        return torch_conv.convolve
-    from . import triton_conv  # comes with torch on Linux only
+    if fault and wanted == "triton":
+        raise UserError(f"{VARIABLE} is 'triton', which cannot run here: {fault}; use {VARIABLE}=auto or torch.")
+    uses = wanted != "torch" and not fault
+    said = "triton; kernels are compiled on first use, about 10 s, once" if uses else "torch"
+    LOGGER.info("sparse convolution on %s: %s%s", device, said, f" ({fault})" if fault and device.type != "cpu" else "")
+    return uses
+
+
+def _load_triton():
+    from . import triton_conv  # needs Triton, which comes with torch on Linux only
 
     return triton_conv.convolve
-
-
-def _refuse_triton(device):
-    fault = _triton_fault(device)
-    if fault:
-        raise UserError(f"{VARIABLE} is 'triton', which cannot run here: {fault}; use {VARIABLE}=auto or torch.")
 
 
 def _triton_fault(device):
     """Why Triton's kernels do not run on the device, or None."""
     if device.type != "cuda":
         return f"it needs a GPU and the features are on {device.type!r}"
-    try:
-        import triton  # noqa: F401
-    except ImportError as error:
-        return f"Triton cannot be imported: {error}"
     found = torch.cuda.get_device_capability(device)
-    return None if found >= CAPABILITY else f"the GPU's compute capability is {found[0]}.{found[1]}, 8.0 is needed"
+    if found < CAPABILITY:
+        return f"the GPU's compute capability is {found[0]}.{found[1]}, 8.0 is needed"
+    try:
+        _start_triton()
+    except Exception as error:  # not installed, no C compiler, no Python headers: as many types
+        return f"Triton does not start: {' '.join(str(error).split())[:200] or type(error).__name__}"
+    return None
+
+
+def _start_triton():
+    """Some releases build what launches kernels by the machine's C compiler."""
+    from triton.runtime import driver
+
+    return driver.active.utils

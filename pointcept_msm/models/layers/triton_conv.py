@@ -8,7 +8,6 @@ order, so results repeat to the bit.
 Legend: V_in, V_out rows, T taps, S tiles; widths are padded to multiples of 16, so that rows are read 16 bytes at once.
 """
 
-import logging
 from functools import cache
 from typing import NamedTuple
 
@@ -20,14 +19,12 @@ import triton.language as tl
 from . import torch_conv
 from .kernel_map import KernelMap
 
-LOGGER = logging.getLogger("msm")
 TILE_ROWS = 128
 STRETCH = 1 << 18  # rows sorted among themselves: what they gather stays in the GPU's cache
 ALIGN = 16
 MAX_TAPS = 32
 PROGRAMS = 4096  # of a weight gradient at most, and bytes of the parts that they leave to be summed
 PART_BYTES = 1 << 26
-LIST_BLOCK = 1024
 
 
 class Tiling(NamedTuple):
@@ -68,14 +65,8 @@ def convolve(feat: torch.Tensor, weight: torch.Tensor, kernel_map: KernelMap) ->
     to the weight is of the weight's type. float64 goes to `torch_conv`."""
     if feat.dtype == torch.float64:
         return torch_conv.convolve(feat, weight, kernel_map)
-    _announce()
     with torch.cuda.device_of(feat):  # Triton launches on the current device
         return _SparseConv.apply(feat, weight, kernel_map)
-
-
-@cache
-def _announce():
-    LOGGER.info("compiling sparse convolution kernels, about 10 s, once; later runs find them in Triton's cache")
 
 
 class _SparseConv(torch.autograd.Function):
@@ -185,11 +176,9 @@ def _places(taps, device):
 
 
 def list_tiles(kernel_map: KernelMap) -> tuple[torch.Tensor, torch.Tensor]:
-    """The tiles (T, S) int32 that meet each tap, first in each row, and their number (T,) int32."""
+    """The tiles (T, S) int64 that meet each tap, first in each row, and their number (T,) int32."""
     met = kernel_map.keep(build_tiles).met
-    listed, count = torch.empty_like(met, dtype=torch.int32), met.new_empty(len(met), dtype=torch.int32)
-    list_kernel[(len(met),)](met, listed, count, met.shape[1], BLOCK=LIST_BLOCK)
-    return listed, count
+    return met.sort(dim=1, descending=True, stable=True).indices, met.sum(1, dtype=torch.int32)
 
 
 @triton.jit(do_not_specialize=["num_in", "num_out", "num_taps"])
@@ -231,19 +220,6 @@ def tile_kernel(
     tl.store(taps + tile * all_taps + tl.cumsum(any_met, 0) - 1, tap, mask=any_met > 0)
     tl.store(num_taps + tile, tl.sum(any_met, 0))
     tl.store(met + tap.to(tl.int64) * tl.num_programs(0) + tile, any_met.to(tl.int8), mask=tap < all_taps)
-
-
-@triton.jit(do_not_specialize=["num_tiles"])
-def list_kernel(met, listed, count, num_tiles, BLOCK: tl.constexpr):
-    """The tiles that meet one tap."""
-    start = tl.program_id(0).to(tl.int64) * num_tiles
-    found = 0
-    for first in range(0, num_tiles, BLOCK):
-        tile = first + tl.arange(0, BLOCK)
-        here = tl.load(met + start + tile, mask=tile < num_tiles, other=0).to(tl.int32)
-        tl.store(listed + start + found + tl.cumsum(here, 0) - 1, tile, mask=here > 0)
-        found += tl.sum(here, 0)
-    tl.store(count + tl.program_id(0), found)
 
 
 @triton.jit(do_not_specialize=["num_in", "num_out", "all_taps", "first_tap", "tap_step"])
@@ -299,7 +275,7 @@ def weight_kernel(
     source += tap * TILE_ROWS
     total = tl.zeros((OUTER, OUTER), tl.float32)
     end = tl.minimum(share, tiles - first) * steps
-    tile = tl.load(listed, mask=end > 0, other=0).to(tl.int64)
+    tile = tl.load(listed, mask=end > 0, other=0)
     place = tl.arange(0, INNER)
     row = tl.load(source + tile * all_taps * TILE_ROWS + place)
     target = tl.load(order + tile * TILE_ROWS + place)
@@ -314,7 +290,7 @@ def weight_kernel(
         )  # fmt: skip
         total = tl.dot(tl.trans(y), x, total, input_precision=PRECISION)
         following = tl.minimum(step + 1, end - 1)
-        tile = tl.load(listed + following // steps).to(tl.int64)
+        tile = tl.load(listed + following // steps)
         place = following % steps * INNER + tl.arange(0, INNER)
         row = tl.load(source + tile * all_taps * TILE_ROWS + place)
         target = tl.load(order + tile * TILE_ROWS + place)

@@ -59,7 +59,7 @@ def test_kernels_equal_float64_in_the_interpreter():
 def pointer(name, number):
     if name in ("feat", "weight", "out", "grad"):
         return f"*{number}"
-    return "*fp32" if name == "part" else "*i32"
+    return {"part": "*fp32", "listed": "*i64"}.get(name, "*i32")
 
 
 def compile_for(capability, kernel, number, precision, tiling):

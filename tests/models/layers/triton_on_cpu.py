@@ -99,7 +99,7 @@ def far_rows():
         triton_conv.product_kernel[(1,)](feat, weight, out, order, source, one - 1, one, *sizes, 0, 1, **blocks)
         x, y, taps = feat[source[0, 0, :2].long()].double(), out[order[:2].long()].double(), weight[:, 0].double()
         part = torch.empty(1, width, 1, width)
-        triton_conv.weight_kernel[(1, 1)](feat, out, part, order, source, one - 1, one, *sizes, 1, 1, **blocks)
+        triton_conv.weight_kernel[(1, 1)](feat, out, part, order, source, one.long() - 1, one, *sizes, 1, 1, **blocks)
     errors = y - x @ taps.T, part[0, :, 0] - y.T @ x
     return [["float16", *(float(error.abs().max()) / 30 for error in errors)]]
 
@@ -120,7 +120,7 @@ def main():
             result[f"{name}, the fixed tilings"] = compare(kernel_map, kernel, *fixed[name], TYPES[::2])
     for name in ("HALF_PRODUCT", "FLOAT_PRODUCT", "HALF_WEIGHT", "FLOAT_WEIGHT"):
         setattr(triton_conv, name, SMALL)
-    triton_conv.TILE_ROWS, triton_conv.STRETCH, triton_conv.LIST_BLOCK, triton_conv.PROGRAMS = 16, 32, 2, 60
+    triton_conv.TILE_ROWS, triton_conv.STRETCH, triton_conv.PROGRAMS = 16, 32, 60
     for name, (kernel_map, kernel) in scenes(14, 3).items():
         result[name] = compare(kernel_map, kernel, 6, 20)
     for name, (kernel_map, kernel) in scenes(1, 2).items():
