@@ -26,7 +26,8 @@ def _imports_of(name, path, modules):
         elif isinstance(node, ast.ImportFrom):
             base = package[: len(package) - node.level + 1] if node.level else []
             start = ".".join([*base, *([node.module] if node.module else [])])
-            found |= {f"{start}.{a.name}" if f"{start}.{a.name}" in modules else start for a in node.names}
+            names = [a.name for a in node.names if (start, a.name) != (PACKAGE, "__version__")]  # bound before all else
+            found |= {f"{start}.{a}" if f"{start}.{a}" in modules else start for a in names}
     return found & modules.keys()
 
 
