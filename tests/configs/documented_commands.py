@@ -51,6 +51,7 @@ def take_apart(line: str) -> Command:
         assert flags["-d"] == ["msm"], line
         config = CONFIG_FOLDER / f"{name}.py"
     else:
+        name = name.removeprefix("$POINTCEPT_ROOT/")  # where our configs are linked
         config = ROOT / (name or "configs/msm/pretrain-rooms-tiny.py")  # the default of tools/ablations.py
     return Command(script, config, flags, flags.get("--options", []))
 
