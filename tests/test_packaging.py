@@ -88,6 +88,17 @@ def test_readme_names_files_that_exist():
     assert [name for name in {*commands, *configs, *links} if not (ROOT / name).exists()] == []
 
 
+def test_the_file_map_names_files_that_exist():
+    """Each name in a row of a folder is in that folder, every folder of the package has a row, every tool is there."""
+    lines = (ROOT / "README.md").read_text(encoding="utf-8").split("## File map")[1].splitlines()
+    rows = [re.findall(r"`([^`]+)`", line) for line in lines if line.startswith("| `")]
+    folders = {ROOT / row[0]: row[1:] for row in rows if row[0].startswith("pointcept_msm/") and row[0].endswith("/")}
+    assert [name for path, names in folders.items() for name in names if not (path / name).exists()] == []
+    assert {path.parent for path in PACKAGE.glob("*/__init__.py")} == set(folders)
+    tools = [name for row in rows for name in row if name.startswith("tools/")]
+    assert len(tools) > 10 and all((ROOT / name).is_file() for name in tools)
+
+
 def test_ci_runs_the_command_of_the_readme():
     command = "sh tools/run_tests.sh"
     readme = (ROOT / "README.md").read_text(encoding="utf-8")

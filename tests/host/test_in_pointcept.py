@@ -62,4 +62,4 @@ def test_every_config_builds(run_in_pointcept, pointcept_root, tmp_path):
     (configs / "msm").symlink_to(CONFIGS, target_is_directory=True)
     output = run_in_pointcept(str(HERE / "build_configs.py"), str(configs / "msm"), str(tmp_path), timeout=900)
     count = len([path for path in CONFIGS.rglob("*.py") if "_base_" not in path.parts])
-    assert count > 50 and f"{count} configs" in output
+    assert count > 35 and f"{count} configs" in output
