@@ -32,7 +32,7 @@ def uses_triton(device: torch.device) -> bool:
 
 
 def choose_conv_backend(device: torch.device) -> Callable:
-    """The function (feat, weight, kernel_map) -> feat for tensors on `device`; UserError as `check_conv_backend`."""
+    """The function (feat, weight, kernel_map, bias) -> feat for tensors on `device`; errors as `check_conv_backend`."""
     return _load_triton() if uses_triton(device) else torch_conv.convolve
 
 

@@ -12,12 +12,12 @@ from .kernel_map import KernelMap
 from .pyramid import VoxelPyramid
 
 
-def sparse_conv(feat: torch.Tensor, weight: torch.Tensor, kernel_map: KernelMap) -> torch.Tensor:
-    """feat (V_in, C_in), weight (C_out, k, k, k, C_in) -> (V_out, C_out) by the chosen back end. Under autocast
-    products are in its type, sums in float32."""
+def sparse_conv(feat: torch.Tensor, weight: torch.Tensor, kernel_map: KernelMap, bias=None) -> torch.Tensor:
+    """feat (V_in, C_in), weight (C_out, k, k, k, C_in), bias (C_out,) -> (V_out, C_out) by the chosen back end. Under
+    autocast products are in its type, sums in float32."""
     if torch.is_autocast_enabled(feat.device.type):
         feat = feat.to(torch.get_autocast_dtype(feat.device.type))
-    return choose_conv_backend(feat.device)(feat, weight, kernel_map)
+    return choose_conv_backend(feat.device)(feat, weight, kernel_map, bias)
 
 
 class _ConvWeight(nn.Module):
@@ -32,8 +32,7 @@ class _ConvWeight(nn.Module):
             nn.init.uniform_(parameter, -bound, bound)
 
     def _convolve(self, feat, kernel_map):
-        out = sparse_conv(feat, self.weight, kernel_map)
-        return out if self.bias is None else out + self.bias.to(out.dtype)
+        return sparse_conv(feat, self.weight, kernel_map, self.bias)
 
 
 class SubmanifoldConv(_ConvWeight):

@@ -13,10 +13,12 @@ from .kernel_map import KernelMap
 GATHERED = 1 << 28  # bytes gathered at once, off the CPU
 
 
-def convolve(feat: torch.Tensor, weight: torch.Tensor, kernel_map: KernelMap) -> torch.Tensor:
-    """feat (V_in, C_in), weight (C_out, k, k, k, C_in) -> (V_out, C_out) of feat's type; sums of halves in float32."""
+def convolve(feat: torch.Tensor, weight: torch.Tensor, kernel_map: KernelMap, bias=None) -> torch.Tensor:
+    """feat (V_in, C_in), weight (C_out, k, k, k, C_in), bias (C_out,) -> (V_out, C_out) of feat's type; sums of halves
+    in float32."""
     taps = weight.to(feat.dtype).flatten(1, 3).permute(1, 2, 0)  # (T, C_in, C_out)
-    return (_BlockConv if feat.device.type == "cpu" else StretchConv).apply(feat, taps, kernel_map)
+    out = (_BlockConv if feat.device.type == "cpu" else StretchConv).apply(feat, taps, kernel_map)
+    return out if bias is None else out + bias.to(out.dtype)
 
 
 class StretchConv(torch.autograd.Function):

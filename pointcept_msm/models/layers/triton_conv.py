@@ -20,9 +20,10 @@ from . import torch_conv
 from .kernel_map import KernelMap
 
 TILE_ROWS = 128
-STRETCH = 1 << 18  # rows sorted among themselves: what they gather stays in the GPU's cache
+SORTED_ROWS = 1 << 15  # with fewer, a sort takes longer than what it saves
+STRETCH, STRETCHES = 1 << 18, 16  # rows sorted among themselves, at least; what they gather stays in the GPU's cache
 ALIGN = 16
-MAX_TAPS = 32
+MAX_TAPS, LIST_BLOCK = 32, 1024
 PROGRAMS = 4096  # of a weight gradient at most, and bytes of the parts that they leave to be summed
 PART_BYTES = 1 << 26
 
@@ -48,7 +49,7 @@ class Tiles(NamedTuple):
     """A kernel map cut into tiles, on its device.
 
     order (S * TILE_ROWS,) int32: output rows, V_out past the end; source (S, T, TILE_ROWS) int32: the input row that
-    each meets, V_in for none; taps (S, T), num_taps (S,) int32: the taps that a tile meets; met (T, S) int8.
+    each meets, V_in for none; taps (S, T), num_taps (S,) int32: the taps that a tile meets; met (T, S) int8; count: S.
     """
 
     order: torch.Tensor
@@ -56,74 +57,80 @@ class Tiles(NamedTuple):
     taps: torch.Tensor
     num_taps: torch.Tensor
     met: torch.Tensor
-    num_in: int
-    num_out: int
+    count: int
 
 
-def convolve(feat: torch.Tensor, weight: torch.Tensor, kernel_map: KernelMap) -> torch.Tensor:
-    """feat (V_in, C_in), weight (C_out, k, k, k, C_in) -> (V_out, C_out) of feat's type, sums in float32. The gradient
-    to the weight is of the weight's type. float64 goes to `torch_conv`."""
+def convolve(feat: torch.Tensor, weight: torch.Tensor, kernel_map: KernelMap, bias=None) -> torch.Tensor:
+    """feat (V_in, C_in), weight (C_out, k, k, k, C_in), bias (C_out,) -> (V_out, C_out) of feat's type, sums in
+    float32. Gradients to weight and bias are of their types. float64 goes to `torch_conv`."""
     if feat.dtype == torch.float64:
-        return torch_conv.convolve(feat, weight, kernel_map)
+        return torch_conv.convolve(feat, weight, kernel_map, bias)
     with torch.cuda.device_of(feat):  # Triton launches on the current device
-        return _SparseConv.apply(feat, weight, kernel_map)
+        return _SparseConv.apply(feat, weight, bias, kernel_map)
 
 
 class _SparseConv(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, feat, weight, kernel_map):
+    def forward(ctx, feat, weight, bias, kernel_map):
         taps = weight.to(feat.dtype).flatten(1, 3)  # (C_out, T, C_in)
         ctx.save_for_backward(feat, taps)
         ctx.kernel_map, ctx.shape, ctx.dtype = kernel_map, weight.shape, weight.dtype
-        return _multiply(feat, taps, kernel_map)
+        return _multiply(feat, taps, kernel_map, bias)
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx, grad):
         feat, taps = ctx.saved_tensors
-        grad_feat = grad_weight = None
+        grad_feat = grad_weight = grad_bias = None
         if ctx.needs_input_grad[0]:
-            grad_feat = _multiply(grad, taps.permute(2, 1, 0), ctx.kernel_map.transposed)
+            grad_feat = _multiply(grad, taps.transpose(0, 2), ctx.kernel_map.transposed)
         if ctx.needs_input_grad[1]:
-            grad_weight = _weight_gradient(feat, grad, ctx.kernel_map, ctx.dtype).view(ctx.shape)
-        return grad_feat, grad_weight, None
+            grad_weight = _weight_gradient(feat, grad, ctx.kernel_map).view(ctx.shape).to(ctx.dtype)
+        if ctx.needs_input_grad[2]:
+            grad_bias = grad.sum(0, dtype=torch.float32).to(ctx.dtype)
+        return grad_feat, grad_weight, grad_bias, None
 
 
-def _multiply(feat, taps, kernel_map):
-    """feat (V_in, C), taps (D, T, C) -> (V_out, D)."""
+def _multiply(feat, taps, kernel_map, bias=None):
+    """feat (V_in, C), taps (D, T, C), bias (D,) -> (V_out, D)."""
     tiles, width = kernel_map.keep(build_tiles), len(taps)
     feat, taps = _pad(feat, 1), _pad(_pad(taps, 2), 0)
-    out = feat.new_empty(kernel_map.num_out, len(taps))
-    tiling = _choose(HALF_PRODUCT if feat.itemsize == 2 else FLOAT_PRODUCT, len(taps))
-    last = taps.shape[1] - 1
-    grid = (len(tiles.num_taps) * triton.cdiv(len(taps), tiling.outer),)
-    product_kernel[grid](
-        feat, taps, out, tiles.order, tiles.source, tiles.taps, tiles.num_taps, tiles.num_in, tiles.num_out,
-        feat.shape[1], len(taps), taps.shape[1], *((last, -1) if kernel_map.flipped else (0, 1)),
+    padded, num_taps, inner = taps.shape
+    out = feat.new_empty(kernel_map.num_out, padded)
+    tiling = _choose(HALF_PRODUCT if feat.itemsize == 2 else FLOAT_PRODUCT, padded)
+    product_kernel[(tiles.count * -(-padded // tiling.outer),)](
+        feat, taps, _no_bias(feat.device) if bias is None else bias, out, *tiles[:4], kernel_map.num_in,
+        kernel_map.num_out, inner, padded, num_taps, *((num_taps - 1, -1) if kernel_map.flipped else (0, 1)),
+        0 if bias is None else width,
         TILE_ROWS=TILE_ROWS, OUTER=tiling.outer, INNER=tiling.inner, PRECISION=_precision(feat, True),
         num_warps=tiling.warps, num_stages=tiling.stages,
     )  # fmt: skip
-    return out if len(taps) == width else out[:, :width].contiguous()
+    return out if padded == width else out[:, :width].contiguous()
 
 
-def _weight_gradient(feat, grad, kernel_map, dtype):
-    """feat (V_in, C), grad (V_out, D) -> (D, T, C) of `dtype`: parts by stretches of tiles, then their sum."""
-    tiles = kernel_map.keep(build_tiles)
-    listed, count = kernel_map.keep(list_tiles)
+def _weight_gradient(feat, grad, kernel_map):
+    """feat (V_in, C), grad (V_out, D) -> (D, T, C) float32: parts by stretches of tiles, then their sum."""
+    tiles, (listed, count) = kernel_map.keep(build_tiles), kernel_map.keep(list_tiles)
     widths = grad.shape[1], feat.shape[1]
     feat, grad = _pad(feat, 1), _pad(grad, 1)
-    taps, (outer, inner) = len(listed), (grad.shape[1], feat.shape[1])
+    taps, outer, inner = len(listed), grad.shape[1], feat.shape[1]
     tiling = _choose(HALF_WEIGHT if feat.itemsize == 2 else FLOAT_WEIGHT, max(outer, inner))
-    blocks = taps * triton.cdiv(outer, tiling.outer) * triton.cdiv(inner, tiling.outer)
-    most = min(PROGRAMS // blocks, PART_BYTES // (4 * outer * taps * inner), len(tiles.num_taps))
+    blocks = taps * -(-outer // tiling.outer) * -(-inner // tiling.outer)
+    most = min(PROGRAMS // blocks, PART_BYTES // (4 * outer * taps * inner), tiles.count)
     part = feat.new_empty(max(1, most), outer, taps, inner, dtype=torch.float32)
     weight_kernel[blocks, len(part)](
-        feat, grad, part, tiles.order, tiles.source, listed, count, tiles.num_in, tiles.num_out, inner, outer, taps,
-        len(tiles.num_taps), -1 if kernel_map.flipped else 1,
+        feat, grad, part, tiles.order, tiles.source, listed, count, kernel_map.num_in, kernel_map.num_out, inner, outer,
+        taps, tiles.count, -1 if kernel_map.flipped else 1,
         TILE_ROWS=TILE_ROWS, OUTER=tiling.outer, INNER=tiling.inner, PRECISION=_precision(feat),
         num_warps=tiling.warps, num_stages=tiling.stages,
     )  # fmt: skip
-    return part.sum(0)[: widths[0], :, : widths[1]].to(dtype).contiguous()
+    total = part.sum(0)
+    return total if widths == (outer, inner) else total[: widths[0], :, : widths[1]].contiguous()
+
+
+@cache
+def _no_bias(device):
+    return torch.zeros(1, device=device)
 
 
 def _pad(x, dim):
@@ -150,21 +157,24 @@ def _precision(feat, tensor_cores=False):
 
 
 def build_tiles(kernel_map: KernelMap) -> Tiles:
-    """The map cut into tiles: sort keys, a sort, the tiles."""
+    """The map cut into tiles: a sort where there are many rows, and one launch."""
     table = kernel_map.stored_table.contiguous()
-    (num_out, taps), device = table.shape, table.device
-    key = torch.empty(num_out, dtype=torch.int64, device=device)
-    key_kernel[(triton.cdiv(num_out, TILE_ROWS),)](
-        table, key, _places(taps, device), kernel_map.num_in, num_out, taps,
-        STRETCH=STRETCH, BLOCK=TILE_ROWS, MAX_TAPS=MAX_TAPS,
-    )  # fmt: skip
-    order = key.sort(stable=True).indices
-    size = triton.cdiv(num_out, TILE_ROWS)
-    empty = {name: torch.empty(shape, dtype=torch.int32, device=device) for name, shape in (
-        ("order", size * TILE_ROWS), ("source", (size, taps, TILE_ROWS)), ("taps", (size, taps)), ("num_taps", size),
-    )}  # fmt: skip
-    tiles = Tiles(**empty, met=table.new_empty(taps, size, dtype=torch.int8), num_in=kernel_map.num_in, num_out=num_out)
-    tile_kernel[(size,)](table, order, *tiles, taps, TILE_ROWS=TILE_ROWS, MAX_TAPS=MAX_TAPS)
+    (num_out, taps), device, count = table.shape, table.device, triton.cdiv(len(table), TILE_ROWS)
+    if num_out < SORTED_ROWS:
+        rows = torch.arange(num_out, device=device)
+    else:
+        key, stretch = table.new_empty(num_out), max(STRETCH, triton.cdiv(num_out, STRETCHES))
+        key_kernel[(count,)](
+            table, key, _places(taps, device), kernel_map.num_in, num_out, taps, stretch,
+            BLOCK=TILE_ROWS, MAX_TAPS=MAX_TAPS,
+        )  # fmt: skip
+        rows = key.sort(stable=True).indices
+    shapes = dict(order=count * TILE_ROWS, source=(count, taps, TILE_ROWS), taps=(count, taps), num_taps=count)
+    made = {name: table.new_empty(shape) for name, shape in shapes.items()}
+    tiles = Tiles(**made, met=table.new_empty(taps, count, dtype=torch.int8), count=count)
+    tile_kernel[(count,)](
+        table, rows, *tiles[:5], kernel_map.num_in, num_out, taps, TILE_ROWS=TILE_ROWS, MAX_TAPS=MAX_TAPS
+    )
     return tiles
 
 
@@ -176,15 +186,16 @@ def _places(taps, device):
 
 
 def list_tiles(kernel_map: KernelMap) -> tuple[torch.Tensor, torch.Tensor]:
-    """The tiles (T, S) int64 that meet each tap, first in each row, and their number (T,) int32."""
+    """The tiles (T, S) int32 that meet each tap, first in each row, and their number (T,) int32."""
     met = kernel_map.keep(build_tiles).met
-    return met.sort(dim=1, descending=True, stable=True).indices, met.sum(1, dtype=torch.int32)
+    listed, count = torch.empty_like(met, dtype=torch.int32), met.new_empty(len(met), dtype=torch.int32)
+    list_kernel[(len(met),)](met, listed, count, met.shape[1], BLOCK=LIST_BLOCK)
+    return listed, count
 
 
-@triton.jit(do_not_specialize=["num_in", "num_out", "num_taps"])
+@triton.jit(do_not_specialize=["num_in", "num_out", "num_taps", "stretch"])
 def key_kernel(
-    table, key, places, num_in, num_out, num_taps,
-    STRETCH: tl.constexpr, BLOCK: tl.constexpr, MAX_TAPS: tl.constexpr,
+    table, key, places, num_in, num_out, num_taps, stretch, BLOCK: tl.constexpr, MAX_TAPS: tl.constexpr
 ):  # fmt: skip
     """Sort keys: the stretch of a row, then the set of taps it meets, numbered so that neighbours differ in one."""
     row = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
@@ -198,7 +209,7 @@ def key_kernel(
     bits ^= bits >> 4
     bits ^= bits >> 8
     bits ^= bits >> 16
-    tl.store(key + row, ((row // STRETCH).to(tl.int64) << 32) | bits.to(tl.int64), mask=row < num_out)
+    tl.store(key + row, row // stretch << 27 | bits, mask=row < num_out)
 
 
 @triton.jit(do_not_specialize=["num_in", "num_out", "all_taps"])
@@ -222,10 +233,23 @@ def tile_kernel(
     tl.store(met + tap.to(tl.int64) * tl.num_programs(0) + tile, any_met.to(tl.int8), mask=tap < all_taps)
 
 
-@triton.jit(do_not_specialize=["num_in", "num_out", "all_taps", "first_tap", "tap_step"])
+@triton.jit(do_not_specialize=["num_tiles"])
+def list_kernel(met, listed, count, num_tiles, BLOCK: tl.constexpr):
+    """The tiles that meet one tap."""
+    start = tl.program_id(0).to(tl.int64) * num_tiles
+    found = 0
+    for first in range(0, num_tiles, BLOCK):
+        tile = first + tl.arange(0, BLOCK)
+        here = tl.load(met + start + tile, mask=tile < num_tiles, other=0).to(tl.int32)
+        tl.store(listed + start + found + tl.cumsum(here, 0) - 1, tile, mask=here > 0)
+        found += tl.sum(here, 0)
+    tl.store(count + tl.program_id(0), found)
+
+
+@triton.jit(do_not_specialize=["num_in", "num_out", "all_taps", "first_tap", "tap_step", "num_biases"])
 def product_kernel(
-    feat, weight, out, order, source, taps, num_taps, num_in, num_out, width_in, width_out, all_taps, first_tap,
-    tap_step, TILE_ROWS: tl.constexpr, OUTER: tl.constexpr, INNER: tl.constexpr, PRECISION: tl.constexpr,
+    feat, weight, bias, out, order, source, taps, num_taps, num_in, num_out, width_in, width_out, all_taps, first_tap,
+    tap_step, num_biases, TILE_ROWS: tl.constexpr, OUTER: tl.constexpr, INNER: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
     """One tile of output rows times a block of output channels; weight (width_out, all_taps, width_in). Taps and blocks
     of input channels in one loop and every row's index a step ahead, so that loads are issued before products end."""
@@ -251,6 +275,7 @@ def product_kernel(
         total = tl.dot(x, y, total, input_precision=PRECISION)
         tap = tl.load(taps + tl.minimum((step + 1) // steps, count - 1))
         row = tl.load(source + tap * TILE_ROWS)
+    total += tl.load(bias + outer, mask=outer < num_biases, other=0.0).to(tl.float32)[None, :]
     row = tl.load(order + tile * TILE_ROWS + place)
     target = out + row.to(tl.int64)[:, None] * width_out + outer[None, :]
     tl.store(target, total.to(out.dtype.element_ty), mask=(row < num_out)[:, None] & (outer < width_out)[None, :])
@@ -275,7 +300,7 @@ def weight_kernel(
     source += tap * TILE_ROWS
     total = tl.zeros((OUTER, OUTER), tl.float32)
     end = tl.minimum(share, tiles - first) * steps
-    tile = tl.load(listed, mask=end > 0, other=0)
+    tile = tl.load(listed, mask=end > 0, other=0).to(tl.int64)
     place = tl.arange(0, INNER)
     row = tl.load(source + tile * all_taps * TILE_ROWS + place)
     target = tl.load(order + tile * TILE_ROWS + place)
@@ -290,7 +315,7 @@ def weight_kernel(
         )  # fmt: skip
         total = tl.dot(tl.trans(y), x, total, input_precision=PRECISION)
         following = tl.minimum(step + 1, end - 1)
-        tile = tl.load(listed + following // steps)
+        tile = tl.load(listed + following // steps).to(tl.int64)
         place = following % steps * INNER + tl.arange(0, INNER)
         row = tl.load(source + tile * all_taps * TILE_ROWS + place)
         target = tl.load(order + tile * TILE_ROWS + place)

@@ -1,6 +1,7 @@
 """The Triton kernels in Triton's interpreter: run by test_triton_conv.py with TRITON_INTERPRET=1, prints JSON.
 
-{case: [[type, errors of value, gradient to features, gradient to weight, relative to float64], ...]}
+{case: [[type, errors of value and gradients to features, weight and, where there is one, bias], ...]}, relative to
+float64.
 """
 
 import json
@@ -57,23 +58,23 @@ def compare(kernel_map, kernel, width_in, width_out, types=TYPES):
 
 
 def _errors(kernel_map, kernel, width_in, width_out, dtype):
-    feat = torch.randn(kernel_map.num_in, width_in).to(dtype)
-    weight = torch.randn(width_out, kernel, kernel, kernel, width_in).to(dtype)
-    grad = torch.randn(kernel_map.num_out, width_out).to(dtype)
-    ours = _run(triton_conv.convolve, feat, weight, grad, kernel_map)
-    exact = _run(_reference, feat.double(), weight.double(), grad.double(), kernel_map)
+    inputs = [torch.randn(kernel_map.num_in, width_in), torch.randn(width_out, kernel, kernel, kernel, width_in)]
+    inputs += [torch.randn(width_out)] if kernel == 2 else []
+    inputs, grad = [x.to(dtype) for x in inputs], torch.randn(kernel_map.num_out, width_out).to(dtype)
+    ours = _run(triton_conv.convolve, inputs, grad, kernel_map)
+    exact = _run(_reference, [x.double() for x in inputs], grad.double(), kernel_map)
     for x, y in zip(ours, exact, strict=True):
         assert x.dtype == dtype and x.shape == y.shape and x.is_contiguous()
         yield float((x - y).norm() / y.norm().clamp(min=1e-30))
 
 
-def _reference(feat, weight, kernel_map):
-    return torch_conv.StretchConv.apply(feat, weight.flatten(1, 3).permute(1, 2, 0), kernel_map)
+def _reference(feat, weight, kernel_map, bias=0):
+    return torch_conv.StretchConv.apply(feat, weight.flatten(1, 3).permute(1, 2, 0), kernel_map) + bias
 
 
-def _run(convolve, feat, weight, grad, kernel_map):
-    inputs = feat.requires_grad_(), weight.requires_grad_()
-    out = convolve(*inputs, kernel_map)
+def _run(convolve, inputs, grad, kernel_map):
+    feat, weight, *bias = inputs = [x.requires_grad_() for x in inputs]
+    out = convolve(feat, weight, kernel_map, *bias)
     return out.detach(), *torch.autograd.grad(out, inputs, grad)
 
 
@@ -96,10 +97,11 @@ def far_rows():
     with tempfile.TemporaryDirectory() as folder:
         feat, out = (_holes(f"{folder}/{name}", count * width).view(count, width) for name in ("feat", "out"))
         feat[source[0, 0, :2].long()] = torch.randn(2, width).half()
-        triton_conv.product_kernel[(1,)](feat, weight, out, order, source, one - 1, one, *sizes, 0, 1, **blocks)
+        bias, taps = torch.zeros(1), (one - 1, one)
+        triton_conv.product_kernel[(1,)](feat, weight, bias, out, order, source, *taps, *sizes, 0, 1, 0, **blocks)
         x, y, taps = feat[source[0, 0, :2].long()].double(), out[order[:2].long()].double(), weight[:, 0].double()
         part = torch.empty(1, width, 1, width)
-        triton_conv.weight_kernel[(1, 1)](feat, out, part, order, source, one.long() - 1, one, *sizes, 1, 1, **blocks)
+        triton_conv.weight_kernel[(1, 1)](feat, out, part, order, source, one - 1, one, *sizes, 1, 1, **blocks)
     errors = y - x @ taps.T, part[0, :, 0] - y.T @ x
     return [["float16", *(float(error.abs().max()) / 30 for error in errors)]]
 
@@ -121,6 +123,7 @@ def main():
     for name in ("HALF_PRODUCT", "FLOAT_PRODUCT", "HALF_WEIGHT", "FLOAT_WEIGHT"):
         setattr(triton_conv, name, SMALL)
     triton_conv.TILE_ROWS, triton_conv.STRETCH, triton_conv.PROGRAMS = 16, 32, 60
+    triton_conv.SORTED_ROWS, triton_conv.STRETCHES, triton_conv.LIST_BLOCK = 0, 2, 2
     for name, (kernel_map, kernel) in scenes(14, 3).items():
         result[name] = compare(kernel_map, kernel, 6, 20)
     for name, (kernel_map, kernel) in scenes(1, 2).items():
