@@ -3,11 +3,12 @@
 NAME is a row of configs/msm/_base_/ablations.py; without one, all rows that the base can take. Others by --variant:
   --variant ratio-0.1 model.mask_ratio=0.1         (or another config: --variant rival contrastive-rooms-tiny)
 What is finished is not run again, what was cut short goes on: repeat the command. The table comes at the end and is
-kept in OUT/ablations.md. Differences are paired by seed and room; the interval is a 95 % bootstrap over both, and what
-it does not part from 0 is called equal.
+kept in OUT/ablations.md; tools/plot.py OUT draws it. Differences are paired by seed and room; the interval is a 95 %
+bootstrap over both, and what it does not part from 0 is called equal.
 """
 
 import argparse
+import json
 import sys
 from pathlib import Path
 
@@ -33,6 +34,7 @@ def main(argv):
     variants, paper = collect_variants(args)
     plan = plan_runs(variants, list(dict.fromkeys(args.seeds)), args.probe, args.out)
     failures = [] if args.table else runs.do_runs(plan, args.jobs, lambda line: print(line, flush=True))
+    runs.save_text(args.out / "ablations.json", json.dumps(dict(variants=list(variants))), shown=False)
     runs.save_text(args.out / "ablations.md", compare(plan, variants, paper))
     if failures:
         raise UserError(f"{len(failures)} of {len(plan)} runs failed, the first: {failures[0]}")

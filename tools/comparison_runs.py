@@ -127,9 +127,10 @@ def show(values: Mapping[int, float], signed: bool = False) -> str:
     return f"{mean} ({', '.join(form.format(v) for v in values.values())})" if len(values) > 1 else mean
 
 
-def save_text(path: Path, text: str) -> None:
+def save_text(path: Path, text: str, shown: bool = True) -> None:
     """Write a text file, whole or not at all, and show it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with replace_file(path, "w") as file:
         file.write(text)
-    print(f"\n{text}\n{path}")
+    if shown:
+        print(f"\n{text}\n{path}")
