@@ -58,6 +58,7 @@ EXTRAS = {
         "triton>=3.2; platform_system == 'Linux'",
     ],
     "hub": ["huggingface_hub>=0.23"],
+    "plots": ["matplotlib>=3.7"],  # tools/plot.py
     # What a Pointcept checkout (d74c646) imports. Its CUDA extension pointops is built from its libs/pointops.
     "pointcept": [
         "numpy<2.4",  # the checkout calls np.in1d, which numpy 2.4 no longer has
