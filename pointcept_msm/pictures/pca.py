@@ -1,6 +1,6 @@
 """Features as colours: one principal-component basis over all scenes, so that equal colours mean equal features.
 
-Levels are first scaled to equal say (`normalise_levels`), which also bounds outliers. Centre and colour range are
+Levels are first scaled so that each counts the same (`normalise_levels`), which also bounds outliers. Centre and colour range are
 medians and median absolute deviations (MAD), as the authors' picture script does for its range. Legend: N points, C
 channels, K components.
 """
@@ -22,7 +22,7 @@ BLOCK = 1 << 15
 
 
 class PcaBasis(NamedTuple):
-    """blocks: column ranges scaled to equal say; centre (C,); components (K, C), orthonormal rows, strongest first;
+    """blocks: column ranges, each scaled to count the same; centre (C,); components (K, C), orthonormal rows, strongest first;
     low and high (K,): values shown as 0 and 1.
     """
 

@@ -1,5 +1,9 @@
 """Every command that a config's docstring, README or docs show: its config is there, takes its options, fits `-g`."""
 
+import ast
+import importlib
+import re
+
 import pytest
 
 from pointcept_msm.host.run_config import load_run_config
@@ -37,6 +41,15 @@ def test_commands_are_right(path):
         assert path in [command.config for command in commands], "the docstring shows no command with this config"
         for options in loose_options(text) if loads_alone(path) else ():
             load_run_config(str(path), options)
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_python_on_a_page_imports_what_is_there(path):
+    for block in re.findall(r"```python\n(.*?)```", read_text(path), re.DOTALL):
+        for node in ast.walk(ast.parse(block)):
+            if isinstance(node, ast.ImportFrom):
+                module = importlib.import_module(node.module)
+                assert all(hasattr(module, alias.name) for alias in node.names), ast.unparse(node)
 
 
 @pytest.mark.parametrize(
