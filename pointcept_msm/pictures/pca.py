@@ -1,8 +1,8 @@
 """Features as colours: one principal-component basis over all scenes, so that equal colours mean equal features.
 
-Levels are first scaled so that each counts the same (`normalise_levels`), which also bounds outliers. Centre and colour range are
-medians and median absolute deviations (MAD), as the authors' picture script does for its range. Legend: N points, C
-channels, K components.
+Levels are first scaled so that each counts the same (`normalise_levels`), which also bounds outliers. Centre and colour
+range are medians and median absolute deviations (MAD), as the authors' picture script does for its range. Legend: N
+points, C channels, K components.
 """
 
 import json
@@ -22,8 +22,8 @@ BLOCK = 1 << 15
 
 
 class PcaBasis(NamedTuple):
-    """blocks: column ranges, each scaled to count the same; centre (C,); components (K, C), orthonormal rows, strongest first;
-    low and high (K,): values shown as 0 and 1.
+    """blocks: column ranges, each scaled to count the same; centre (C,); components (K, C), orthonormal rows, strongest
+    first; low and high (K,): values shown as 0 and 1.
     """
 
     blocks: list[tuple[int, int]]
