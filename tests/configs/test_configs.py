@@ -95,7 +95,7 @@ def test_voxel_size_and_inputs_are_the_same_in_model_and_views(path):
 
 def test_scannet_config_builds_every_component_on_scannet_format_folders(tmp_path):
     """The real config with the real network, given a folder of the format, makes a batch that the model accepts."""
-    write_scenes(tmp_path / "scannet", ["train/scene0000_00", "train/scene0001_00"])
+    write_scenes(tmp_path / "scannet", ["train/scene0000_00", "train/scene0001_00"], points=500)
     options = [f"data_root={tmp_path / 'scannet'}", f"save_path={tmp_path / 'run'}", "num_worker=0", "batch_size=2"]
     cfg = set_up(load_run_config("pretrain-scannet", options), "config.py")
     trainer = TRAINERS.build(dict(type=cfg.train.type, cfg=cfg))
