@@ -44,6 +44,15 @@ def test_commands_are_right(path):
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_paths_on_a_page_exist(path):
+    text = read_text(path).replace("configs/msm/NAME.py", "")
+    names = re.findall(r"\b((?:tests|tools|pointcept_msm|configs)/[\w./-]+\w)", text)
+    inside = re.findall(r"`((?:models|datasets|engines|probing|features|files|host|runtime)/[\w./]+\.py)`", text)
+    wanted = {*names, *(f"pointcept_msm/{name}" for name in inside)}
+    assert [name for name in sorted(wanted) if not (ROOT / name).exists()] == []
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_python_on_a_page_imports_what_is_there(path):
     for block in re.findall(r"```python\n(.*?)```", read_text(path), re.DOTALL):
         for node in ast.walk(ast.parse(block)):
