@@ -10,7 +10,7 @@ from torch import nn
 from pointcept_msm.host import MODELS, build_model, register
 
 from .layers.pyramid import build_pyramid, positions
-from .losses import info_nce, rows_by_scene
+from .losses import info_nce, span_scenes
 from .masked_pass import take
 from .matching import match_levels, partner_rows
 from .predictor import build_predictor
@@ -40,7 +40,7 @@ class MSMContrastive(nn.Module):
         feat, position = (take(batch[key][order], kept[0]) for key in ("feat", "position"))
         feats = network.decode(network.entries(network.encode(feat, crop)), crop)
         partner = partner_in_crop(partner_rows(batch["match"], batch["offset"], order), kept[0])
-        rows = match_levels(crop, crop, position, partner)
+        rows = match_levels(crop, crop, position, partner).split([len(feat) for feat in feats])
         output, losses = {}, []
         for level, feat in enumerate(feats):
             pairs = draw_pairs(rows[level], crop.batch(level), crop.num_scenes // 2, self.pairs)
@@ -79,9 +79,10 @@ def draw_pairs(row: torch.Tensor, view: torch.Tensor, scenes: int, limit: int):
     place = torch.arange(len(left), device=left.device)
     first = torch.full_like(target, len(left)).scatter_reduce(0, inverse, place, "amin").sort().values
     scene, order = (view[left[first]] // 2).sort(stable=True)
-    counts = torch.bincount(scene, minlength=scenes).tolist()
+    start, count = span_scenes(scene, scenes)
+    count = count.clamp_(max=limit)
     if not len(scene):
-        return view.new_zeros(scenes, 0), view.new_zeros(scenes, 0), view.new_zeros(scenes)
-    chosen, count = rows_by_scene(scene, counts, limit)
-    left = left[first][order][chosen]
+        return view.new_zeros(scenes, 0), view.new_zeros(scenes, 0), count
+    rows = start[:, None] + torch.arange(int(count.max()), device=view.device)
+    left = left[first][order][rows.clamp_(max=len(scene) - 1)]
     return left, row[left], count

@@ -49,31 +49,40 @@ def mean_of_means(total: torch.Tensor, count: torch.Tensor) -> torch.Tensor:
     return (total / count.clamp(min=1)).sum() / (count > 0).sum().clamp(min=1)
 
 
-def draw_rows(scene: torch.Tensor, counts: list, most: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Up to `most` rows of each scene at random, as `rows_by_scene` gives them. scene (M,), counts: see there."""
-    if scene.device.type == "cpu":
-        starts = accumulate(counts[:-1], initial=0)
-        order = torch.cat([start + torch.randperm(count) for start, count in zip(starts, counts, strict=True)])
-    else:  # in one draw for all scenes
-        order = (scene + torch.rand(len(scene), dtype=torch.float64, device=scene.device)).argsort()
-    place, count = rows_by_scene(scene, counts, most)
-    return order[place], count
+def draw_rows(scene: torch.Tensor, counts: list, most: int) -> torch.Tensor:
+    """Up to `most` rows of each scene at random, (M',) scene by scene. scene (M,) ascending; counts: B integers, the
+    number of rows of each."""
+    order = (shuffle_each if scene.device.type == "cpu" else shuffle_at_once)(scene, counts)
+    start, size = span_scenes(scene, len(counts))
+    size = size.clamp_(max=most)
+    first = size.cumsum(0) - size  # of each scene in the result
+    total = sum(min(count, most) for count in counts)
+    shift = torch.repeat_interleave(start - first, size, output_size=total)
+    return order[shift + torch.arange(total, device=scene.device)]
 
 
-def rows_by_scene(scene: torch.Tensor, counts: list, most: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """The first rows of each scene, at most `most`: rows (B, K), K the most that any scene has, of which the first (B,)
-    count; the others are any rows. scene (M,) ascending, M > 0; counts: B integers, the number of rows of each."""
-    width = min(max(counts), most)
-    end = torch.searchsorted(scene, torch.arange(len(counts), device=scene.device), right=True)
+def span_scenes(scene: torch.Tensor, num_scenes: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """First row and number of rows (B,) of each scene. scene (M,) ascending."""
+    end = torch.searchsorted(scene, torch.arange(num_scenes, device=scene.device), right=True)
     start = F.pad(end[:-1], (1, 0))
-    rows = start[:, None] + torch.arange(width, device=scene.device)
-    return rows.clamp_(max=len(scene) - 1), (end - start).clamp_(max=width)
+    return start, end - start
+
+
+def shuffle_each(scene: torch.Tensor, counts: list) -> torch.Tensor:
+    """Rows (M,) in which each scene's own are shuffled, scene by scene."""
+    starts = accumulate(counts[:-1], initial=0)
+    return torch.cat([start + torch.randperm(count) for start, count in zip(starts, counts, strict=True)])
+
+
+def shuffle_at_once(scene: torch.Tensor, counts: list) -> torch.Tensor:
+    """The same in one draw for all scenes, from other random numbers."""
+    return (scene + torch.rand(len(scene), dtype=torch.float64, device=scene.device)).argsort()
 
 
 @register(LOSSES, "MSMLoss")
 class MSMLoss:
     """kind: "smooth_l1" (with beta), "cosine", or "info_nce" (with temperature): a voxel's prediction must find its own
-    target among those of `voxels` supervised voxels of the same view and level, drawn anew each time.
+    target among those of `voxels` supervised voxels of the same view and level, which `draw` draws anew each time.
     """
 
     def __init__(self, kind: str = "smooth_l1", beta: float = 1.0, temperature: float = 0.1, voxels: int = 2048):
@@ -83,6 +92,13 @@ class MSMLoss:
             raise ValueError(f"MSMLoss temperature {temperature}, voxels {voxels}: give above 0, and at least 2.")
         self.kind, self.beta, self.temperature, self.voxels = kind, beta, temperature, voxels
 
+    def draw(self, scene: torch.Tensor, counts: list) -> tuple[torch.Tensor | None, list]:
+        """Which rows the loss is to look at (M',), None for all, and how many of each view; so that predictions of the
+        others need not be made. scene, counts: as below."""
+        if self.kind != "info_nce" or not len(scene):
+            return None, counts
+        return draw_rows(scene, counts, self.voxels), [min(count, self.voxels) for count in counts]
+
     def __call__(self, prediction, target, scene, counts):
         """prediction, target (M, C); scene (M,) ascending view index, counts: B integers, how many rows each view has
         -> scalar; 0 (with a gradient path) when M is 0."""
@@ -90,5 +106,7 @@ class MSMLoss:
             return prediction.sum()
         if self.kind != "info_nce":
             return mean_per_scene(voxel_loss(prediction, target, self.kind, self.beta), scene, len(counts))
-        rows, count = draw_rows(scene, counts, self.voxels)
-        return info_nce(prediction[rows], target[rows], self.temperature, count)
+        start, count = span_scenes(scene, len(counts))
+        rows = (start[:, None] + torch.arange(max(counts), device=scene.device)).clamp_(max=len(scene) - 1)
+        sides = [x.index_select(0, rows.flatten()).unflatten(0, rows.shape) for x in (prediction, target)]
+        return info_nce(*sides, self.temperature, count)

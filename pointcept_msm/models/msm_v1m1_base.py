@@ -86,7 +86,7 @@ class MSM(nn.Module):
         pairs = self._pair_up(batch, order, pyramid, crop, kept[0], hidden)
         # From here on no size is unknown: a GPU's host runs ahead through both networks.
         feat = batch["feat"].index_select(0, order)
-        targets = self._teacher_levels(feat, pyramid)
+        targets = self._teacher_targets(feat, pyramid, pairs)
         result = run_masked(network, *self._tokens(), take(feat, kept[0]), crop, hidden, self.strategy)
         return self._losses(result.feats, targets, pairs, hidden.masked)
 
@@ -100,16 +100,20 @@ class MSM(nn.Module):
             partner = partner_rows(batch["match"], batch["offset"], order)
             rows = match_levels(student, pyramid, take(batch["position"][order], kept), take(partner, kept))
         else:
-            rows = [match_same_view(student, pyramid, level) for level in range(student.num_levels)]
-        supervised = hidden.levels if self.supervise == "masked" else [torch.ones_like(x >= 0) for x in rows]
-        return pair_up(student, rows, supervised)
+            rows = match_same_view(student, pyramid)
+        levels = [hidden.masked.new_ones(student.count(level)) for level in range(student.num_levels)]
+        levels = hidden.levels if self.supervise == "masked" else levels
+        levels = [x if level in self.loss_levels else torch.zeros_like(x) for level, x in enumerate(levels)]
+        return pair_up(student, rows, torch.cat(levels))
 
     @torch.no_grad()
-    def _teacher_levels(self, feat, pyramid):
+    def _teacher_targets(self, feat, pyramid, pairs):
+        """Per level what its pairs' students are compared with (M_l, C): no more of the teacher's features is kept."""
         teacher = self.teacher["backbone"]
         levels = teacher.decode(teacher.entries(teacher.encode(feat, pyramid)), pyramid)
-        self.observed = [x[:: max(1, len(x) // OBSERVED_ROWS)].float() for x in levels]
-        return levels
+        self.observed = [x[:: max(1, len(x) // OBSERVED_ROWS)].to(torch.float32, copy=True) for x in levels]
+        rows = pairs.teacher.split(_per_level(pairs.counts, len(levels)))
+        return [normalise_target(*x, self.target_norm) for x in zip(levels, rows, strict=True)]
 
     def _draw_mask(self, crop, patch):
         return draw_patch_mask(crop.coord(0), crop.num_scenes, patch, self.mask_ratio)
@@ -120,14 +124,18 @@ class MSM(nn.Module):
         return (None, tokens[0]) if self.strategy == "top_down" else (tokens, None)
 
     def _losses(self, feats, targets, pairs, masked):
-        output, losses = {}, []
+        drawn, counts = self.loss.draw(pairs.part, pairs.counts)
+        held, kept = (_per_level(x, len(feats)) for x in (pairs.counts, counts))
+        own, part = (take(x, drawn).split(kept) for x in (pairs.student, pairs.part))
+        drawn = [None] * len(feats) if drawn is None else drawn.split(kept)
+        views, output, losses = len(counts) // len(feats), {}, []
         for level in self.loss_levels:
-            own, other, view, counts, share = pairs[level]
-            target = normalise_target(targets[level], self.target_norm, other)
-            prediction = self.student["predictor"][str(level)](feats[level].index_select(0, own))
-            losses.append(self.loss(prediction, target, view, counts))
+            target = take(targets[level], None if drawn[level] is None else drawn[level] - sum(held[:level]))
+            prediction = self.student["predictor"][str(level)](feats[level].index_select(0, own[level]))
+            view, count = part[level] - level * views, counts[level * views : (level + 1) * views]
+            losses.append(self.loss(prediction, target, view, count))
             output[f"loss_level{level}"] = losses[-1].detach()
-            output[f"matched_level{level}"] = share
+            output[f"matched_level{level}"] = pairs.share[level]
         output["masked_share"] = masked.float().mean()
         loss = torch.stack(losses).mean()
         if len(self.student["tokens"]):  # without a masked voxel they still take part: DDP asks each for a gradient
@@ -142,6 +150,12 @@ class MSM(nn.Module):
         for target, source in zip(teacher.buffers(), student.buffers(), strict=True):
             target.copy_(source)
         self.momentum = momentum
+
+
+def _per_level(counts, levels):
+    """Sums over the views of each level."""
+    views = len(counts) // levels
+    return [sum(counts[level * views : (level + 1) * views]) for level in range(levels)]
 
 
 def _tokens(network, strategy):

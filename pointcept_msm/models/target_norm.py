@@ -12,15 +12,15 @@ EPS = 1e-6
 SHRINK = 0.1  # of the correlations towards none: few voxels of a coarse level cannot tell them well
 
 
-def normalise_target(feat: torch.Tensor, norm: str, rows: torch.Tensor | None = None) -> torch.Tensor:
-    """feat (V, C) -> its rows `rows` (M,), or all, normalised: (M, C) float32.
+def normalise_target(feat: torch.Tensor, rows: torch.Tensor, norm: str) -> torch.Tensor:
+    """Rows `rows` (M,) of feat (V, C), normalised: (M, C) float32.
 
     batch: per channel over all voxels of all processes; layer: per voxel; both: batch, then layer; whiten: batch, then
     without correlations between channels, so that no direction of a feature weighs more than another; none.
     """
     if norm not in TARGET_NORMS:
         raise ValueError(f"target_norm is {norm!r}; choose one of {', '.join(TARGET_NORMS)}.")
-    chosen = (feat if rows is None else feat.index_select(0, rows)).float()
+    chosen = feat.index_select(0, rows).float()
     if norm in ("batch", "both", "whiten"):
         mean, variance = moments(feat)
         scale = (variance + EPS).rsqrt()
@@ -35,10 +35,9 @@ def normalise_target(feat: torch.Tensor, norm: str, rows: torch.Tensor | None = 
 def moments(feat: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Mean and variance (C,) float32 of feat (V, C) over the voxels of all processes; in two passes, since the square
     of a mean far from 0 would take float32's digits."""
-    count = _sum_over_processes(torch.full((1,), float(len(feat)), device=feat.device))
-    mean = _sum_over_processes(feat.sum(0, dtype=torch.float32)) / count
-    variance = _sum_over_processes((feat - mean).square_().sum(0)) / count
-    return mean, variance
+    share = len(feat) / _sum_over_processes(feat.new_tensor(len(feat), dtype=torch.float32)) if _processes() else 1
+    mean = _sum_over_processes(feat.mean(0, dtype=torch.float32) * share)
+    return mean, _sum_over_processes((feat - mean).square_().mean(0) * share)
 
 
 def decorrelation(feat: torch.Tensor) -> torch.Tensor:
@@ -51,6 +50,11 @@ def decorrelation(feat: torch.Tensor) -> torch.Tensor:
 
 
 def _sum_over_processes(x):
-    if dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1:
+    if _processes():
         dist.all_reduce(x)
     return x
+
+
+def _processes():
+    """Whether there are others."""
+    return dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1

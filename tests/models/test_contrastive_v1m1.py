@@ -51,7 +51,8 @@ def test_pairs_are_the_matches_of_the_scene_and_no_voxel_is_used_twice(turned, l
     pyramid, order = build_pyramid(batch["grid_coord"], batch["offset"], 3)
     crop, (kept, *_) = pyramid.subset(batch["student"][order])
     partner = partner_in_crop(partner_rows(batch["match"], batch["offset"], order), kept)
-    for level, row in enumerate(match_levels(crop, crop, batch["position"][order][kept], partner)):
+    rows = match_levels(crop, crop, batch["position"][order][kept], partner)
+    for level, row in enumerate(rows.split([crop.count(level) for level in range(3)])):
         view = crop.batch(level)
         pairs = draw_pairs(row, view, 2, limit)
         assert [len(side) for side in pairs] == [2, 2, 2]

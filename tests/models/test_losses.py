@@ -7,7 +7,7 @@ import pytest
 import torch
 from sklearn.preprocessing import StandardScaler
 
-from pointcept_msm.models import target_norm
+from pointcept_msm.models import losses, target_norm
 from pointcept_msm.models.losses import MSMLoss
 from pointcept_msm.models.target_norm import normalise_target
 
@@ -38,6 +38,24 @@ def test_loss_equals_a_loop(kind, form, beta):
     assert float(MSMLoss(kind, beta)(PREDICTION, TARGET, SCENE, COUNTS)) == pytest.approx(expected, rel=1e-5)
 
 
+def look(loss, prediction, target, scene=SCENE, counts=COUNTS):
+    """The loss of the rows that it draws."""
+    rows, counts = loss.draw(scene, counts)
+    return loss(prediction[rows], target[rows], scene[rows], counts)
+
+
+@pytest.mark.parametrize("shuffle", ["shuffle_each", "shuffle_at_once"])
+def test_rows_are_drawn_evenly_and_without_repeats(shuffle, monkeypatch):
+    monkeypatch.setattr(losses, "shuffle_each", getattr(losses, shuffle))
+    scene, counts = torch.tensor([0] * 6 + [2] * 2), [6, 0, 2]
+    hits = torch.zeros(8)
+    for _ in range(300):
+        rows = losses.draw_rows(scene, counts, 3)
+        assert scene[rows].tolist() == [0, 0, 0, 2, 2] and len(rows.unique()) == 5
+        hits[rows] += 1
+    assert (hits[:6] > 100).all() and (hits[:6] < 200).all() and (hits[6:] == 300).all()
+
+
 def test_info_nce_equals_a_loop_within_each_scene():
     cosines = lambda a, b: float(torch.cosine_similarity(a, b, dim=0))  # noqa: E731
     per_scene = []
@@ -48,7 +66,7 @@ def test_info_nce_equals_a_loop_within_each_scene():
             weight = {j: math.exp(cosines(PREDICTION[i], TARGET[j]) / 0.2) for j in rows}
             terms.append(-math.log(weight[i] / sum(weight.values())))
         per_scene.append(np.mean(terms))
-    loss = MSMLoss("info_nce", temperature=0.2)(PREDICTION, TARGET, SCENE, COUNTS)
+    loss = look(MSMLoss("info_nce", temperature=0.2), PREDICTION, TARGET)
     assert float(loss) == pytest.approx(np.mean(per_scene), rel=1e-5)
 
 
@@ -61,9 +79,8 @@ def test_info_nce_is_float32_under_autocast():
 def test_info_nce_of_at_most_so_many_voxels():
     torch.manual_seed(0)
     alike = torch.ones(50, 3)  # nobody can tell them apart: the loss is the log of their number
-    assert float(MSMLoss("info_nce", voxels=8)(alike, alike, torch.zeros(50, dtype=torch.long), [50])) == pytest.approx(
-        math.log(8)
-    )
+    loss = look(MSMLoss("info_nce", voxels=8), alike, alike, torch.arange(50) // 45, [45, 5])
+    assert float(loss) == pytest.approx((math.log(8) + math.log(5)) / 2)
     with pytest.raises(ValueError, match="temperature 0"):
         MSMLoss("info_nce", temperature=0)
     empty = torch.zeros(0, 4, requires_grad=True)
@@ -82,9 +99,19 @@ def test_unknown_kind_is_refused():
         MSMLoss("l2")
 
 
+def normalised(feat, norm):
+    """All rows."""
+    return normalise_target(feat, torch.arange(len(feat)), norm)
+
+
+def test_targets_are_rows_normalised_by_all():
+    rows = torch.tensor([7, 2, 2])
+    torch.testing.assert_close(normalise_target(TARGET, rows, "batch"), normalised(TARGET, "batch")[rows])
+
+
 def test_batch_norm_equals_scikit_learn():
     feat = TARGET * 3 + 1
-    np.testing.assert_allclose(normalise_target(feat, "batch"), StandardScaler().fit_transform(feat), atol=1e-5)
+    np.testing.assert_allclose(normalised(feat, "batch"), StandardScaler().fit_transform(feat), atol=1e-5)
 
 
 def test_whitening_takes_correlations_away_and_keeps_directions(monkeypatch):
@@ -92,27 +119,27 @@ def test_whitening_takes_correlations_away_and_keeps_directions(monkeypatch):
     mixed = torch.randn(400, 4, generator=torch.Generator().manual_seed(1)) @ torch.tensor(
         [[2.0, 1, 0, 0], [0, 1, 1, 0], [0, 0, 1, 0.1], [0, 0, 0, 1]]
     )
-    white = normalise_target(mixed, "whiten").double()
+    white = normalised(mixed, "whiten").double()
     torch.testing.assert_close(white.T @ white / 400, torch.eye(4).double(), atol=1e-4, rtol=0)
-    batch = normalise_target(mixed, "batch").double()
+    batch = normalised(mixed, "batch").double()
     value, vector = np.linalg.eigh(np.corrcoef(mixed.numpy().T))
     torch.testing.assert_close(white, batch @ torch.from_numpy(vector / value**0.5 @ vector.T), atol=1e-4, rtol=0)
 
 
 def test_whitening_few_voxels_stays_finite():
-    assert normalise_target(torch.randn(3, 10), "whiten").isfinite().all()
+    assert normalised(torch.randn(3, 10), "whiten").isfinite().all()
 
 
 def test_layer_norm_both_and_none():
-    layer = normalise_target(TARGET, "layer")
+    layer = normalised(TARGET, "layer")
     torch.testing.assert_close(layer.mean(1), torch.zeros(40), atol=1e-5, rtol=0)
     torch.testing.assert_close(layer.std(1, correction=0), torch.ones(40), atol=1e-3, rtol=0)
-    both = normalise_target(normalise_target(TARGET, "batch"), "layer")
-    torch.testing.assert_close(normalise_target(TARGET, "both"), both)
-    assert torch.equal(normalise_target(TARGET, "none"), TARGET)
+    both = normalised(normalised(TARGET, "batch"), "layer")
+    torch.testing.assert_close(normalised(TARGET, "both"), both)
+    assert torch.equal(normalised(TARGET, "none"), TARGET)
     with pytest.raises(ValueError, match="batch, layer, both, whiten, none"):
-        normalise_target(TARGET, "instance")
+        normalised(TARGET, "instance")
 
 
 def test_a_constant_channel_stays_finite():
-    assert torch.equal(normalise_target(torch.ones(10, 3), "batch"), torch.zeros(10, 3))
+    assert torch.equal(normalised(torch.ones(10, 3), "batch"), torch.zeros(10, 3))

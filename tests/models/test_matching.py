@@ -6,7 +6,7 @@ import torch
 
 from pointcept_msm.datasets.views import MSMViews
 from pointcept_msm.models.layers.pyramid import build_pyramid
-from pointcept_msm.models.matching import match_levels, match_same_view, partner_rows
+from pointcept_msm.models.matching import match_levels, match_same_view, pair_up, partner_rows
 
 GRID, LEVELS = 0.05, 4
 
@@ -38,7 +38,8 @@ def test_every_student_voxel_meets_the_brute_force_target(batch, level):
     in_crop = batch["student"][order]
     student, _ = pyramid.subset(in_crop)
     partner = partner_rows(batch["match"], batch["offset"], order)[in_crop]
-    got = match_levels(student, pyramid, batch["position"][order][in_crop], partner)[level]
+    got = match_levels(student, pyramid, batch["position"][order][in_crop], partner)
+    got = got.split([student.count(level) for level in range(LEVELS)])[level]
     expected = brute_force(batch, level)
     assert len(expected) == student.count(level)
     for coord, row in zip(student.coord(level).tolist(), got.tolist(), strict=True):
@@ -69,9 +70,29 @@ def brute_force(batch, level):
     return expected
 
 
-@pytest.mark.parametrize("level", range(LEVELS))
-def test_same_view_target_is_the_voxel_itself(batch, level):
+def test_same_view_target_is_the_voxel_itself(batch):
     pyramid, order = build_pyramid(batch["grid_coord"], batch["offset"], LEVELS)
     student, _ = pyramid.subset(batch["student"][order])
-    row = match_same_view(student, pyramid, level)
-    assert torch.equal(pyramid.coord(level)[row], student.coord(level))
+    rows = match_same_view(student, pyramid).split([student.count(level) for level in range(LEVELS)])
+    for level, row in enumerate(rows):
+        assert torch.equal(pyramid.coord(level)[row], student.coord(level))
+
+
+def test_pairs_are_what_is_supervised_and_has_a_match(batch):
+    pyramid, order = build_pyramid(batch["grid_coord"], batch["offset"], LEVELS)
+    student, _ = pyramid.subset(batch["student"][order])
+    sizes = [student.count(level) for level in range(LEVELS)]
+    generator = torch.Generator().manual_seed(0)
+    rows = torch.randint(-3, 50, (sum(sizes),), generator=generator)
+    supervised = torch.rand(sum(sizes), generator=generator) < 0.5
+    pairs, expected, shares, start = pair_up(student, rows, supervised), [], [], 0
+    for level, size in enumerate(sizes):
+        part = slice(start, start := start + size)
+        view = student.batch(level).tolist()
+        both = zip(rows[part].tolist(), supervised[part].tolist(), view, strict=True)
+        found = [(i, row, level * 4 + v) for i, (row, wanted, v) in enumerate(both) if wanted and row >= 0]
+        shares.append(len(found) / int(supervised[part].sum()))
+        expected += found
+    assert list(zip(pairs.student.tolist(), pairs.teacher.tolist(), pairs.part.tolist(), strict=True)) == expected
+    assert pairs.counts == [sum(p == part for *_, p in expected) for part in range(4 * LEVELS)]
+    assert pairs.share.tolist() == pytest.approx(shares)

@@ -13,32 +13,30 @@ from .conv_backends import uses_triton
 LEAST = 1e-30  # stands for the norm of a row of zeros
 
 
-def scale_rows(x, scale, eps=None, residual=None, keep=None, scene=None, dtype=None) -> torch.Tensor:
+def scale_rows(x, scale, eps=None, residual=None, draw=None, scene=None, drop=0.0, dtype=None) -> torch.Tensor:
     """x (V, C) times scale (C,) -> (V, C), computed in float32 at least, given as `dtype` if any.
 
-    eps: divided by ||x||_2 / sqrt(C) + eps of each row; keep (B,), scene (V,): times the row's scene's; residual
-    (V, C): added to it; each where given.
+    Where given: eps: divided by ||x||_2 / sqrt(C) + eps of each row; draw (B,) in [0, 1), scene (V,), drop: rows of
+    scenes whose draw is below `drop` become 0, the others are divided by 1 - drop; residual (V, C): added to it.
     """
-    return _ScaleRows.apply(x, scale, eps, residual, keep, scene, dtype)
+    if not x.is_cuda or x.dtype == torch.float64 or not uses_triton(x.device):
+        return _ScaleRows.apply(x, scale, eps, residual, draw, scene, drop, dtype)
+    from .triton_norm import ScaleRows  # Triton comes with torch on Linux only
+
+    return ScaleRows.apply(x, scale, eps, residual, draw, scene, drop, dtype)
 
 
 class _ScaleRows(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, x, scale, eps, residual, keep, scene, dtype):
-        ctx.eps, ctx.residual_dtype = eps, None if residual is None else residual.dtype
-        if x.is_cuda and x.dtype != torch.float64 and uses_triton(x.device):
-            from . import triton_norm  # Triton comes with torch on Linux only
-
-            ctx.save_for_backward(x, scale, keep, scene)
-            ctx.gradients = triton_norm.gradients
-            return triton_norm.scale_rows(x, scale, eps, residual, keep, scene, dtype)
-        factor = None if keep is None else keep.index_select(0, scene)[:, None]
-        norm = width = None
+    def forward(ctx, x, scale, eps, residual, draw, scene, drop, dtype):
+        factor = norm = width = None
+        if draw is not None:
+            factor = draw.ge(drop).to(_wide(x)).div_(1 - drop).index_select(0, scene)[:, None]
         if eps is not None:
             norm = torch.linalg.vector_norm(x, dim=-1, keepdim=True, dtype=_wide(x))
             width = torch.rsub(norm, eps, alpha=-(x.shape[-1] ** -0.5))  # norm / sqrt(C) + eps
         ctx.save_for_backward(x, scale, factor, norm, width)
-        ctx.gradients = _gradients
+        ctx.residual_dtype = None if residual is None else residual.dtype
         if factor is not None:
             x = x * (factor if width is None else factor / width)
         elif width is not None:
@@ -49,23 +47,19 @@ class _ScaleRows(torch.autograd.Function):
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx, grad):
-        grad_x, grad_scale = ctx.gradients(grad, ctx.eps, *ctx.saved_tensors)
+        """To x, scale and residual. With y = x factor scale / width, width depends on x too."""
+        x, scale, factor, norm, width = ctx.saved_tensors
+        wide = grad.to(_wide(x))
+        if norm is not None:
+            factor = width.reciprocal() if factor is None else factor / width
+        product = wide * x
+        grad_scale = product.sum(0) if factor is None else factor.view(1, -1).mm(product).view(-1)
+        grad_x = wide * scale if factor is None else (wide * scale).mul_(factor)
+        if norm is not None:
+            along = product.mv(scale.to(product.dtype))[:, None] * factor / (width * norm).clamp_(min=LEAST)
+            grad_x.addcmul_(x, along, value=-(x.shape[-1] ** -0.5))
         grad_residual = None if ctx.residual_dtype is None else grad.to(ctx.residual_dtype)
-        return grad_x, grad_scale, None, grad_residual, None, None, None
-
-
-def _gradients(grad, eps, x, scale, factor, norm, width):
-    """To x and scale. With y = x factor scale / width, width depends on x too."""
-    grad = grad.to(_wide(x))
-    if eps is not None:
-        factor = width.reciprocal() if factor is None else factor / width
-    product = grad * x
-    grad_scale = product.sum(0) if factor is None else factor.view(1, -1).mm(product).view(-1)
-    grad_x = grad * scale if factor is None else (grad * scale).mul_(factor)
-    if eps is not None:
-        along = product.mv(scale.to(product.dtype))[:, None] * factor / (width * norm).clamp_(min=LEAST)
-        grad_x.addcmul_(x, along, value=-(x.shape[-1] ** -0.5))
-    return grad_x.to(x.dtype), grad_scale.to(scale.dtype)
+        return grad_x.to(x.dtype), grad_scale.to(scale.dtype), None, grad_residual, None, None, None, None
 
 
 def _wide(x):
@@ -109,10 +103,9 @@ class SkipPath(nn.Module):
 
     def forward(self, x, residual, batch: torch.Tensor, num_scenes: int, norm: SparseNorm | None = None):
         """x, residual (V, C); batch (V,) scene of each voxel; norm: applied to x before -> (V, C)."""
-        keep = None
-        if self.training and self.drop > 0:
-            keep = torch.rand(num_scenes, device=x.device).ge_(self.drop).div_(1 - self.drop)
-        scale, eps = self.gamma[0], None
+        dropped = self.training and self.drop > 0
+        draw = torch.rand(num_scenes, device=x.device) if dropped else None
+        scale, eps = self.gamma.squeeze(0), None
         if norm is not None:
             scale, eps = norm.norm.scale * scale, norm.norm.eps
-        return scale_rows(x, scale, eps, residual, keep, batch)
+        return scale_rows(x, scale, eps, residual, draw, batch, self.drop)

@@ -31,7 +31,8 @@ def encode_curves(morton: torch.Tensor) -> torch.Tensor:
     code = torch.zeros_like(morton)
     for shift in range(3 * DEPTH - chunk, -1, -chunk):
         entry = table[state + (morton >> shift & low)]
-        state, code = entry & ~low, code << chunk | entry & low
+        state = entry & ~low
+        code = torch.add(entry - state, code, alpha=1 << chunk)
     return code
 
 

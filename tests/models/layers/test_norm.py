@@ -68,37 +68,37 @@ def interpreted_errors():
     for rows, width in ((0, 32), (1, 6), (65, 32), (130, 96), (70, 384)):
         for dtype in (torch.float32, torch.float16):
             x, residual, grad = torch.randn(rows, width).to(dtype), torch.randn(rows, width), torch.randn(rows, width)
-            scale, keep, scene = torch.rand(width) + 0.5, torch.tensor([0.0, 2.0, 1.5]), torch.randint(0, 3, (rows,))
+            scale, draw, scene = torch.rand(width) + 0.5, torch.tensor([0.1, 0.5, 0.9]), torch.randint(0, 3, (rows,))
+            dropped = dict(draw=draw, scene=scene, drop=0.4)
             cases = dict(
                 norm=dict(eps=1e-4, dtype=dtype),
                 add=dict(residual=residual),
-                drop=dict(residual=residual, keep=keep, scene=scene),
-                all=dict(eps=1e-4, residual=residual, keep=keep, scene=scene),
+                drop=dict(residual=residual, **dropped),
+                all=dict(eps=1e-4, residual=residual, **dropped),
             )
             for name, options in cases.items():
-                full = dict(dict.fromkeys(("eps", "residual", "keep", "scene", "dtype")), **options)
-                value = triton_norm.scale_rows(x, scale, **full)
-                grad = grad.to(value.dtype)
-                kept = (scale, full["keep"], full["scene"])
-                ours = value, *triton_norm.gradients(grad, full["eps"], x, *kept)
-                exact = run(lambda a, s, o=options: plain(a, s, **o), (x.double(), scale.double()), grad)
+                order = dict(eps=None, residual=None, draw=None, scene=None, drop=0.0, dtype=None) | options
+                ours = run(lambda a, s, o=order: triton_norm.ScaleRows.apply(a, s, *o.values()), (x, scale), grad)
+                exact = run(
+                    lambda a, s, o=options: plain(a, s, **o), (x.double(), scale.double()), grad.to(ours[0].dtype)
+                )
                 off = [float((v.double() - r).norm() / r.norm().clamp(min=1e-30)) for v, r in zip(ours, exact)]
                 errors[f"{name} {rows} {width} {dtype}"] = off
     return errors
 
 
-def plain(x, scale, eps=None, residual=0.0, keep=None, scene=None, dtype=None):
+def plain(x, scale, eps=None, residual=0.0, draw=None, scene=None, drop=0.0, dtype=None):
     if eps is not None:
         x = x / (x.square().mean(1, keepdim=True).sqrt() + eps)
-    return residual + x * scale * (1 if keep is None else keep.to(x.dtype)[scene][:, None])
+    return residual + x * scale * (1 if draw is None else ((draw >= drop).to(x.dtype) / (1 - drop))[scene][:, None])
 
 
 def test_every_combination_equals_the_formula():
     """Values and gradients, of the residual too; with and without norm, residual, dropped scenes."""
     x, residual, grad = torch.randn(3, 20, 6, dtype=torch.float64)
-    scale, keep, scene = torch.rand(6).double() + 0.5, torch.tensor([0.0, 2.0, 1.5]), torch.randint(0, 3, (20,))
+    scale, draw, scene = torch.rand(6).double() + 0.5, torch.tensor([0.1, 0.5, 0.9]), torch.randint(0, 3, (20,))
     for eps in (None, 1e-4):
-        for kept in ({}, dict(keep=keep.double(), scene=scene)):
+        for kept in ({}, dict(draw=draw, scene=scene, drop=0.4)):
             ours = run(lambda a, s, r, e=eps, k=kept: scale_rows(a, s, e, r, **k), (x, scale, residual), grad)
             exact = run(lambda a, s, r, e=eps, k=kept: plain(a, s, e, r, **k), (x, scale, residual), grad)
             for a, b in zip(ours, exact, strict=True):
@@ -134,11 +134,13 @@ def test_kernels_compile_for_gpus_that_are_not_there(arch):
     from pointcept_msm.models.layers import triton_norm
 
     fixed = dict(ROWS=triton_norm.ROWS, COLUMNS=triton_norm.COLUMNS)
-    nothing = [dict.fromkeys(names) for names in (("residual", "keep", "scene"), ("keep", "scene"), ())]
+    nothing = [dict.fromkeys(names) for names in (("residual", "draw", "scene"), ("draw", "scene"), ())]
     for kernel in (triton_norm.forward_kernel, triton_norm.backward_kernel):
         for left_out in nothing:
             constants = dict(fixed, NORM=True, **left_out)
-            types = dict(count="i32", width="i32", eps="fp32", scene="*i64", x="*bf16", out="*bf16", grad_x="*bf16")
+            types = dict(
+                count="i32", width="i32", eps="fp32", drop="fp32", scene="*i64", x="*bf16", out="*bf16", grad_x="*bf16"
+            )
             names = [parameter.name for parameter in kernel.params]
             signature = {n: "constexpr" if n in constants else types.get(n, "*fp32") for n in names}
             values = {(i,): constants[n] for i, n in enumerate(names) if n in constants}
