@@ -11,7 +11,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from pointcept_msm.datasets.views import MSMViews
-from pointcept_msm.embedded.collate import collate_fn
+from pointcept_msm.embedded.loader import collate_fn
 from pointcept_msm.host import build_model
 from pointcept_msm.models import losses, matching
 from pointcept_msm.models.layers import attention, neighbours, norm, pyramid, sparse_conv
