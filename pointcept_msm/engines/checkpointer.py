@@ -135,6 +135,8 @@ class MSMCheckpointer(HookBase):
     def leave(self):
         """End the run after a signal, with the exit code a shell gives it."""
         number = self.signal or signal.SIGTERM
+        if self.old_handlers:  # torch's handler would raise when the interpreter's exit ends the data workers
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         self.release_signals()
         comm.synchronize()  # no process may end before rank 0 has written
         name = signal.Signals(number).name

@@ -20,7 +20,7 @@ from pointcept_msm.engines.metrics_writer import EVALUATIONS, append_line, to_js
 from pointcept_msm.features.extractor import FeatureExtractor
 from pointcept_msm.features.levels import INPUTS, LevelNetwork
 from pointcept_msm.host import HOOKS, HookBase, build_dataset, register
-from pointcept_msm.probing.features import SceneFeatures, SceneList, extract_scene
+from pointcept_msm.probing.features import SceneFeatures, SceneList, extract_scenes
 from pointcept_msm.probing.knn import LevelSlice, predict_knn
 from pointcept_msm.probing.linear import fit_ridge, pool
 from pointcept_msm.probing.metrics import check_classes, class_iou, confusion_matrix, segmentation_scores
@@ -124,9 +124,12 @@ class MSMProbeEvaluator(HookBase):
     def evaluate(self) -> dict[str, float]:
         """{"<network>_<probe>": mIoU} on every process; logged, and written to tensorboard by the first."""
         start, results = time.time(), {}
+        if self.scene_list is None:
+            dataset = build_dataset(self.dataset) if self.dataset else self.trainer.train_loader.dataset
+            self.scene_list = SceneList(dataset, self.scenes, self.seed)
         for name, network in find_networks(self.trainer.model).items():
             extractor = self._build_extractor(network)
-            scenes = self._extract(extractor)
+            scenes = list(extract_scenes(extractor, self.scene_list, points=self.points, seed=self.seed))
             scores = quick_scores(scenes, extractor.levels, read_num_classes(self), self.seed, str(extractor.device))
             results |= {f"{name}_{probe}": value for probe, value in scores.items()}
         if self.metric not in results:
@@ -148,17 +151,6 @@ class MSMProbeEvaluator(HookBase):
         if not hasattr(network, "encode"):  # not one of ours
             network = LevelNetwork(network, grid_size, meta["feat_keys"] or ("color", "normal"), self.inputs)
         return FeatureExtractor(network, {}, meta, max_voxels=self.max_voxels)
-
-    def _extract(self, extractor):
-        """Features of the fixed points of all scenes, each process its share, on every process."""
-        if self.scene_list is None:
-            dataset = build_dataset(self.dataset) if self.dataset else self.trainer.train_loader.dataset
-            self.scene_list = SceneList(dataset, self.scenes, self.seed)
-        mine = [
-            extract_scene(extractor, self.scene_list[i], points=self.points, seed=self.seed)
-            for i in range(comm.get_rank(), len(self.scene_list), comm.get_world_size())
-        ]
-        return [scene for part in comm.all_gather(mine) for scene in part]
 
     def _set_metric(self, value):
         self.trainer.comm_info["current_metric_value"] = value

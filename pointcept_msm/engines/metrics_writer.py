@@ -79,16 +79,6 @@ class MSMMetricsWriter(HookBase):
     def start_line(self):
         self.sums, self.iterations, self.scenes, self.start = {}, 0, 0, time.perf_counter()
 
-    def state_dict(self):
-        """The line that is being collected, so that a run stopped in the middle of a step writes the same one."""
-        sums = {key: float(total) for key, total in self.sums.items()}
-        seconds = time.perf_counter() - self.start
-        return {"sums": sums, "iterations": self.iterations, "scenes": self.scenes, "seconds": seconds}
-
-    def load_state_dict(self, state):
-        self.sums, self.iterations, self.scenes = dict(state["sums"]), state["iterations"], state["scenes"]
-        self.start = time.perf_counter() - state["seconds"]
-
     def before_epoch(self):
         if not self.iterations:
             self.start = time.perf_counter()  # leave the evaluation between epochs out of the speed

@@ -14,7 +14,7 @@ from pointcept_msm.features.extractor import build_extractor
 from pointcept_msm.host import TESTERS, build_dataset, open_test_log, register
 from pointcept_msm.host.run_files import restore_train_config
 from pointcept_msm.probing.evaluate import ProbeSettings, evaluate_probes
-from pointcept_msm.probing.features import SceneList, check_scenes, extract_scene, extract_scenes
+from pointcept_msm.probing.features import SceneList, check_scenes, extract_scenes
 from pointcept_msm.probing.report import Row, build_results, print_table, save_report
 from pointcept_msm.probing.sources import WIDTH, FeatureSource, RawInput, WithoutInputs
 from pointcept_msm.runtime import comm
@@ -35,7 +35,7 @@ class ProbeOptions(ProbeSettings):
     draws of points, held-out scenes, the bank and the random initialisation. supervised: weights of a supervised
     network, for a row of its own. grid_size, feat_keys: instead of what the weights' file says. without: of color and
     normal, taken from every scene before features are computed; what stands for them is the network's own fill, or that
-    of `fill`. cache_dir: features are kept there. num_classes, device: of the data and this process, unless given.
+    of `fill`. num_classes, device: of the data and this process, unless given.
     """
 
     networks: Sequence[str] = NETWORKS
@@ -54,7 +54,6 @@ class ProbeOptions(ProbeSettings):
     autocast: str | None = None
     fill: dict | None = None
     without: Sequence[str] = ()
-    cache_dir: str | None = None
 
     def __post_init__(self):
         super().__post_init__()
@@ -95,8 +94,8 @@ class MSMProbeTester:
     results.md.
 
     cfg.weight: an exported .safetensors, a folder holding student's and teacher's, or a model_last.pth. model: judged
-    instead of cfg.weight. Options: `ProbeOptions`, from cfg.test or as keywords. With several processes the scenes are
-    shared out and features pass through the cache; the first process fits.
+    instead of cfg.weight. Options: `ProbeOptions`, from cfg.test or as keywords. Several processes share the scenes,
+    the first fits.
     """
 
     def __init__(self, cfg, model=None, test_loader=None, verbose=False, **options):
@@ -106,9 +105,6 @@ class MSMProbeTester:
             if comm.is_main_process() and restore_train_config(Path(cfg.save_path)):  # Pointcept's test.sh replaced it
                 LOGGER.info("config.py is the training's again, the test's is test_config.py")
         self.options = build_options({**to_plain(cfg.get("test") or {}), **to_plain(options)}, cfg.data)
-        self.cache_dir = self.options.cache_dir
-        if self.cache_dir is None and comm.get_world_size() > 1:
-            self.cache_dir = str(Path(cfg.save_path) / "features")
 
     def test(self) -> dict | None:
         """Run everything; returns what results.json holds, None on processes other than the first."""
@@ -189,12 +185,12 @@ class MSMProbeTester:
         option, row = self.options, None
         for seed in option.seeds:
             source = candidate.build(seed)
-            shared = dict(seed=seed, mode=option.mode, cache_dir=self.cache_dir)
-            self.fill_cache(source, train, test, shared)
+            known = list(extract_scenes(source, train, points=option.points_per_scene, seed=seed, mode=option.mode))
+            unseen = extract_scenes(source, test, points=option.test_points, seed=seed, mode=option.mode)
             if not comm.is_main_process():
+                for _ in unseen:  # keeps step with the first process
+                    pass
                 continue
-            known = extract_scenes(source, train, points=option.points_per_scene, **shared)
-            unseen = (extract_scene(source, scene, points=option.test_points, **shared) for scene in test)
             outcome = evaluate_probes(known, unseen, source.levels, option, seed)
             voxel_size = getattr(source, "voxel_size", None)
             facts = dict(width=source.channels, voxel_size=voxel_size, checkpoint=candidate.checkpoint)
@@ -203,13 +199,3 @@ class MSMProbeTester:
             shown = ", ".join(f"{name} {value:.1f}" for name, value in outcome.metrics.items())
             LOGGER.info("%s (%s), seed %d: %s", candidate.method, candidate.network, seed, shown)
         return row
-
-    def fill_cache(self, source: FeatureSource, train: SceneList, test: SceneList, shared: dict) -> None:
-        """With several processes: each extracts its share of the scenes into the cache."""
-        rank, world = comm.get_rank(), comm.get_world_size()
-        if world == 1:
-            return
-        for scenes, points in ((train, self.options.points_per_scene), (test, self.options.test_points)):
-            for i in range(rank, len(scenes), world):
-                extract_scene(source, scenes[i], points=points, **shared)
-        comm.synchronize()

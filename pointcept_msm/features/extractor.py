@@ -23,7 +23,6 @@ from pointcept_msm.files.scene_io import check_scene
 from pointcept_msm.files.weights import (
     DEFAULT_WEIGHTS,
     digest_file,
-    digest_tensors,
     find_weights,
     load_checkpoint,
     save_pretrained,
@@ -155,21 +154,6 @@ class FeatureExtractor:
         """
         own = {"grid_size": self.voxel_size, "feat_keys": list(self.feat_keys), "fill": self.fill}
         return save_pretrained(folder, self.network.state_dict(), self.config, {**self.meta, **own}, half)
-
-    @cached_property
-    def fingerprint(self) -> str:
-        """Digest of weights, config and inputs: equal only for extractors that give equal features."""
-        settings = (
-            self.config,
-            self.voxel_size,
-            self.feat_keys,
-            self.color_range,
-            self.dtype,
-            self.fill,
-            self.max_voxels,
-            self.margin,
-        )
-        return digest_tensors(self.network.state_dict(), settings)
 
     @cached_property
     def _layout(self):

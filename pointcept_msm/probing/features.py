@@ -1,23 +1,14 @@
-"""Scenes and their features for the probes: one path (`source.extract`), a seeded choice of points, a cache on disk.
+"""Scenes and their features for the probes: one path (`source.extract`) and a seeded choice of points."""
 
-A cached file is named by everything that decides its content: the source's fingerprint (weights, config, voxel size,
-inputs), the interpolation, the scene's arrays, the number of points and the seed.
-"""
-
-import hashlib
-import os
-from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
-from pointcept_msm.files.atomic import replace_file
 from pointcept_msm.probing.sources import FeatureSource
 from pointcept_msm.probing.subsets import choose_points, scene_rng
+from pointcept_msm.runtime import comm
 from pointcept_msm.runtime.errors import UserError
-
-SCENE_ARRAYS = ("coord", "color", "normal")
 
 
 class SceneList:
@@ -115,44 +106,22 @@ class SceneFeatures(NamedTuple):
 
 
 def extract_scene(
-    source: FeatureSource,
-    scene: dict,
-    points: int | None = None,
-    seed: int = 0,
-    mode: str = "exact",
-    cache_dir: str | os.PathLike | None = None,
+    source: FeatureSource, scene: dict, points: int | None = None, seed: int = 0, mode: str = "exact"
 ) -> SceneFeatures:
-    """Features and labels of a scene's chosen points, from the cache when it holds them."""
-    name, count = str(scene.get("name", "scene")), len(scene["coord"])
-    row = choose_points(count, points, name, seed)
-    path = Path(cache_dir) / f"{cache_key(source, scene, points, seed, mode)}.npy" if cache_dir is not None else None
-    if path is not None and path.is_file():
-        feat = np.load(path)
-    else:
-        feat = source.extract(scene, mode=mode, rows=row)
-        if path is not None:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with replace_file(path) as file:
-                np.save(file, feat)
-    unknown = np.full(count, -1, dtype=np.int64)
+    """Features and labels of a scene's chosen points; labels are unknown where the scene has none."""
+    name, coord = str(scene.get("name", "scene")), np.asarray(scene["coord"], dtype=np.float32)
+    row = choose_points(len(coord), points, name, seed)
+    unknown = np.full(len(coord), -1, dtype=np.int64)
     segment, instance = (
-        np.asarray(scene.get(k, unknown), dtype=np.int64).reshape(-1)[row] for k in ("segment", "instance")
+        np.asarray(scene.get(key, unknown), dtype=np.int64).reshape(-1)[row] for key in ("segment", "instance")
     )
-    return SceneFeatures(name, feat, segment, instance, np.asarray(scene["coord"], dtype=np.float32)[row], row)
+    return SceneFeatures(name, source.extract(scene, mode=mode, rows=row), segment, instance, coord[row], row)
 
 
-def extract_scenes(source: FeatureSource, scenes: Iterable[dict], **kwargs) -> list[SceneFeatures]:
-    """`extract_scene` over scenes, one in memory at a time."""
-    return [extract_scene(source, scene, **kwargs) for scene in scenes]
-
-
-def cache_key(source: FeatureSource, scene: dict, points: int | None, seed: int, mode: str) -> str:
-    """Name of the cached file: the scene's name and a digest of all that decides the features."""
-    digest = hashlib.sha256(repr((source.fingerprint, mode, points, seed)).encode())
-    for key in SCENE_ARRAYS:
-        if key in scene:
-            array = np.ascontiguousarray(scene[key])
-            digest.update(repr((key, array.shape, array.dtype.str)).encode())
-            digest.update(array.data)
-    name = "".join(c if c.isalnum() or c in "-_" else "_" for c in str(scene.get("name", "scene")))
-    return f"{name[:80]}-{digest.hexdigest()[:24]}"
+def extract_scenes(source: FeatureSource, scenes: SceneList, **kwargs) -> Iterator[SceneFeatures]:
+    """`extract_scene` over scenes, in order; several processes share the work, and each gets all of it."""
+    rank, world = comm.get_rank(), comm.get_world_size()
+    for start in range(0, len(scenes), world):
+        mine = start + rank
+        found = extract_scene(source, scenes[mine], **kwargs) if mine < len(scenes) else None
+        yield from (part for part in comm.all_gather(found) if part is not None)

@@ -18,9 +18,8 @@ from pointcept_msm.probing.evaluate import Outcome
 from pointcept_msm.probing.metrics import class_iou
 from pointcept_msm.runtime.environment import git_revision, package_version
 
-PROBES = {"knn": "kNN", "linear": "linear"}
 MAIN = {"knn_mIoU": "kNN", "linear_mIoU": "linear"}
-INSTANCES = {"AP25": "AP25", "AP50": "AP50", "AP": "AP"}
+INSTANCES = {name: name for name in ("AP25", "AP50", "AP")}
 FURTHER = {
     "knn1_mIoU": "nearest neighbour",
     "linear_mAcc": "linear mAcc",
@@ -29,6 +28,12 @@ FURTHER = {
     "linear_mIoU_all": "linear, all classes",
     "AP50_true_classes": "AP50, true classes",
 }
+FAMILIES = (  # of linear probes: corner of their table, and how their metrics begin and end
+    ("linear, share of scenes", "linear_scenes_", ""),
+    ("linear, points a scene", "linear_points_", ""),
+    ("linear, level alone", "level", "_alone"),
+    ("linear, all but level", "level", "_without"),
+)
 SHOWN_CLASSES = 40  # of a confusion matrix in results.md
 
 
@@ -50,29 +55,24 @@ class Row:
 
     def add(self, outcome: Outcome) -> None:
         """One seed's outcome."""
-        parts = ((self.metrics, outcome.metrics), (self.chosen, outcome.chosen), (self.rooms, outcome.confusion))
-        for table, values in parts:
+        for table, values in zip((self.metrics, self.chosen, self.rooms), outcome, strict=True):
             for name, value in values.items():
                 table.setdefault(name, []).append(value)
 
     def to_plain(self) -> dict:
-        """The row as results.json holds it: a room's matrix as [true class, predicted, points] where there are any."""
-        plain = {key: value for key, value in vars(self).items() if key not in ("metrics", "rooms")}
-        plain["seeds"] = max(map(len, self.metrics.values()))
+        """The row as results.json holds it; of a room [true class, predicted class, points], where there are any."""
+        plain = {**vars(self), "seeds": max(map(len, self.metrics.values()))}
+        plain |= dict(class_iou={}, confusion={}, rooms={})
         plain["metrics"] = {name: summarise(values) for name, values in self.metrics.items()}
-        for key in ("class_iou", "confusion", "rooms"):
-            plain[key] = {}
         for probe, seeds in self.rooms.items():
             counts = np.stack([sum(rooms.values()) for rooms in seeds])  # (seeds, K, K)
             plain["class_iou"][probe] = [summarise(values)["mean"] for values in class_iou(counts).T]
             plain["confusion"][probe] = counts.sum(0).tolist()
-            plain["rooms"][probe] = [{name: to_triplets(counts) for name, counts in rooms.items()} for rooms in seeds]
+            plain["rooms"][probe] = [
+                {room: np.column_stack([*m.nonzero(), m[m.nonzero()]]).tolist() for room, m in rooms.items()}
+                for rooms in seeds
+            ]
         return plain
-
-
-def to_triplets(counts: np.ndarray) -> list[list[int]]:
-    """[true class, predicted class, points] of each entry of a confusion matrix that is not 0."""
-    return [[int(t), int(p), int(counts[t, p])] for t, p in zip(*counts.nonzero(), strict=True)]
 
 
 def summarise(values: Sequence[float]) -> dict[str, float | None]:
@@ -94,60 +94,42 @@ def save_report(folder: str | os.PathLike, results: dict) -> Path:
     """Write results.json and results.md into `folder`, each whole or not at all; returns the JSON's path."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    with replace_file(folder / "results.json", "w") as file:
-        json.dump(results, file, allow_nan=False)
-    with replace_file(folder / "results.md", "w") as file:
-        file.write(markdown_report(results))
+    texts = {"results.json": json.dumps(results, allow_nan=False), "results.md": markdown_report(results)}
+    for name, text in texts.items():
+        with replace_file(folder / name, "w") as file:
+            file.write(text)
     return folder / "results.json"
 
 
-def metric_table(results: dict, columns: dict[str, str], corner: str) -> list[list[str]]:
+def metric_table(results: dict, columns: dict[str, str], corner: str, spread: bool = True) -> list[list[str]]:
     """A heading and a line a method of those metrics that were measured; empty when none was."""
     names = [name for name in columns if any(name in row["metrics"] for row in results["rows"])]
-    lines = [[_title(row), *[_value(row["metrics"].get(name)) for name in names]] for row in results["rows"]]
+    lines = [[_title(row), *[_value(row["metrics"].get(name), spread) for name in names]] for row in results["rows"]]
     return [[corner, *[columns[name] for name in names]], *lines] if names else []
 
 
-def budget_table(results: dict, kind: str) -> list[list[str]]:
-    """Means of linear probes with few labels: kind is "scenes" (share of them) or "points" (labelled ones a scene)."""
-    prefix = f"linear_{kind}_"
-    names = _names(results, lambda name: name.startswith(prefix))
-    columns = {name: name.removeprefix(prefix).replace("%", " %") for name in names} | {"linear_mIoU": "all"}
-    corner = "linear, share of scenes" if kind == "scenes" else "linear, points a scene"
-    return [[cell.partition(" ±")[0] for cell in line] for line in metric_table(results, columns, corner)] * bool(names)
-
-
-def layer_table(results: dict) -> list[list[str]]:
-    """Table 11 of the paper: means of linear probes on each level alone and on all but it, two lines a method."""
-    names = _names(results, lambda name: name.endswith(("_alone", "_without")))
-    levels = list(dict.fromkeys(name.rpartition("_")[0] for name in names))
-    lines = []
-    for row in [row for row in results["rows"] if any(name in row["metrics"] for name in names)]:
-        for end, words in (("alone", "alone"), ("without", "all but it")):
-            values = [_value(row["metrics"].get(f"{level}_{end}")).partition(" ±")[0] for level in levels]
-            lines.append([f"{_title(row)}, {words}", *values])
-    return [["linear, level", *[level.removeprefix("level") for level in levels]], *lines] if lines else []
-
-
 def short_tables(results: dict) -> list[list[list[str]]]:
-    """The tables of a terminal that have content, each at most 80 columns wide."""
-    budgets = [budget_table(results, kind) for kind in ("scenes", "points")]
-    tables = [metric_table(results, MAIN, "mIoU"), metric_table(results, INSTANCES, "instances"), *budgets]
-    return [table for table in (*tables, layer_table(results)) if table]
+    """The tables of a terminal that have content, each at most 80 columns wide; those of many columns without ±."""
+    tables = [metric_table(results, MAIN, "mIoU"), metric_table(results, INSTANCES, "instances")]
+    measured = dict.fromkeys(name for row in results["rows"] for name in row["metrics"])
+    for corner, start, end in FAMILIES:
+        names = [name for name in measured if name.startswith(start) and name.endswith(end)]
+        columns = {name: name[len(start) : len(name) - len(end)].replace("%", " %") for name in names}
+        tables.append(metric_table(results, columns, corner, spread=False))
+    return [table for table in tables if table]
 
 
 def describe(results: dict) -> str:
     """What the figures are, in a few sentences: rule, scenes, seeds, settings."""
-    row, settings = results["rows"][0], results["settings"]
-    text = "Percent"
+    row, settings, text = results["rows"][0], results["settings"], "Percent"
     for counts in list(row["confusion"].values())[:1]:
         occur = sum(map(any, counts))
         text += f"; mIoU over the {occur} of {len(counts)} classes that occur in the test scenes, one confusion matrix"
-    if ceilings := [_value(row["metrics"].get("AP50_true_classes")) for row in results["rows"]]:
-        text += f"; AP50 with the true classes, row by row: {', '.join(ceilings)}" if set(ceilings) != {"-"} else ""
-    words = dict(points_per_scene="points a train scene", test_points="points a test scene", k="k")
-    shown = "".join(f"{settings[key] or 'all'} {words[key]}, " for key in words if key in settings and key != "k")
-    shown += f"k {settings['k']}, " if "k" in settings else ""
+    ceilings = [_value(row["metrics"].get("AP50_true_classes")) for row in results["rows"]]
+    if set(ceilings) != {"-"}:
+        text += f"; AP50 with the true classes, row by row: {', '.join(ceilings)}"
+    words = dict(points_per_scene="points a train scene", test_points="points a test scene", k="neighbours")
+    shown = "".join(f"{settings[key] or 'all'} {words[key]}, " for key in words if key in settings)
     return (
         f"{text}; ± is the standard deviation over seeds. {row['fit_scenes']} train and {row['test_scenes']} test "
         f"scenes, {shown}{row['seeds']} seed(s); git {results['git_revision']}."
@@ -166,26 +148,18 @@ def fact_table(results: dict) -> list[list[str]]:
 
 
 def class_table(results: dict) -> list[list[str]]:
-    """IoU of each class, a column a method and probe; "-" where the class does not occur."""
-    columns = {
-        f"{_title(row)}, {PROBES[probe]}": values
-        for row in results["rows"]
-        for probe, values in row["class_iou"].items()
-    }
-    if not columns:
-        return []
-    lines = [
-        [_class_name(results, i), *["-" if v is None else f"{v:.1f}" for v in values]]
-        for i, values in enumerate(zip(*columns.values(), strict=True))
-    ]
-    return [["IoU", *columns], *lines]
+    """IoU of each class, a column a method and probe; "-" where the class does not occur; empty without any."""
+    found = {(_title(row), probe): iou for row in results["rows"] for probe, iou in row["class_iou"].items()}
+    head = ["IoU", *[f"{title}, {MAIN[f'{probe}_mIoU']}" for title, probe in found]]
+    lines = [["-" if v is None else f"{v:.1f}" for v in values] for values in zip(*found.values(), strict=True)]
+    return [head, *[[_class_name(results, i), *line] for i, line in enumerate(lines)]] if found else []
 
 
 def confusion_table(results: dict, counts: Sequence[Sequence[int]]) -> list[list[str]]:
     """A confusion matrix as shares of each true class in percent; classes that do not occur have no line."""
-    occur = [i for i, line in enumerate(counts) if sum(line)]
-    lines = [[_class_name(results, i), *[f"{100 * n / sum(counts[i]):.0f}" for n in counts[i]]] for i in occur]
-    return [["true \\ predicted", *[_class_name(results, i) for i in range(len(counts))]], *lines]
+    lines = [[f"{100 * n / sum(line):.0f}" for n in line] if any(line) else [] for line in counts]
+    names = [_class_name(results, i) for i in range(len(counts))]
+    return [["true \\ predicted", *names], *[[name, *line] for name, line in zip(names, lines, strict=True) if line]]
 
 
 def markdown_report(results: dict) -> str:
@@ -198,10 +172,9 @@ def markdown_report(results: dict) -> str:
     for row in results["rows"]:
         for probe, counts in row["confusion"].items():
             if row["network"] != "-" and len(counts) <= SHOWN_CLASSES:
-                parts.append(
-                    f"## Confusion: {_title(row)}, {PROBES[probe]}\n\nPercent of the points of the true class."
-                )
-                parts.append(format_table(confusion_table(results, counts)))
+                title = f"## Confusion: {_title(row)}, {MAIN[f'{probe}_mIoU']}"
+                table = format_table(confusion_table(results, counts))
+                parts += [f"{title}\n\nPercent of the true class's points.", table]
     return "\n\n".join(parts) + "\n"
 
 
@@ -213,18 +186,14 @@ def print_table(results: dict) -> None:
 def format_table(table: list[list[str]]) -> str:
     """A heading and lines as a Markdown table whose columns are aligned, so that it reads as text too."""
     head, *lines = table
-    drawn, console = Table(box=box.MARKDOWN), Console(file=io.StringIO(), width=10_000, markup=False, emoji=False)
+    drawn = Table(box=box.MARKDOWN)
+    console = Console(file=io.StringIO(), width=10_000, markup=False, emoji=False)
     for i, name in enumerate(head):
         drawn.add_column(name, justify="right" if i else "left")
     for cells in lines:
         drawn.add_row(*cells)
     console.print(drawn)
     return "\n".join(line.rstrip() for line in console.file.getvalue().splitlines() if line.strip())
-
-
-def _names(results, wanted):
-    """Metrics of any row that `wanted` takes, in the order they were measured."""
-    return list(dict.fromkeys(name for row in results["rows"] for name in row["metrics"] if wanted(name)))
 
 
 def _title(row):
@@ -235,8 +204,8 @@ def _class_name(results, index):
     return str(results["classes"][index]) if index < len(results["classes"]) else str(index)
 
 
-def _value(summary):
+def _value(summary, spread=True):
     if summary is None or summary["mean"] is None:
         return "-"
-    spread = "" if summary["spread"] is None else f" ± {summary['spread']:.1f}"
-    return f"{summary['mean']:.1f}{spread}"
+    shown = spread and summary["spread"] is not None
+    return f"{summary['mean']:.1f}" + (f" ± {summary['spread']:.1f}" if shown else "")

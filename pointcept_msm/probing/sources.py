@@ -17,7 +17,6 @@ class FeatureSource(Protocol):
 
     levels: Sequence[tuple[str, float, slice]]
     channels: int
-    fingerprint: str
 
     def extract(self, scene: dict, mode: str = "exact", rows: np.ndarray | None = None) -> np.ndarray: ...
 
@@ -32,7 +31,6 @@ class RawInput:
         self.keys = tuple(keys)
         self.channels = sum(WIDTH[key] for key in keys)
         self.levels = [("raw", 0.0, slice(0, self.channels))]
-        self.fingerprint = "raw-" + "-".join(keys)
 
     def extract(self, scene: dict, mode: str = "exact", rows: np.ndarray | None = None) -> np.ndarray:
         """Features (N, channels) float32 of the scene's points, or of its points `rows`; `mode` has no effect."""
@@ -63,7 +61,6 @@ class WithoutInputs:
         self.source, self.keys = source, tuple(keys)
         self.levels, self.channels = source.levels, source.channels
         self.voxel_size = getattr(source, "voxel_size", None)
-        self.fingerprint = f"{source.fingerprint}-without-{'-'.join(sorted(keys))}"
 
     def extract(self, scene: dict, mode: str = "exact", rows: np.ndarray | None = None) -> np.ndarray:
         """The source's features (N, C) of the scene without those arrays."""

@@ -90,14 +90,6 @@ def test_generators_of_every_gpu_are_put_back(tmp_path, monkeypatch):
     assert [0, 1] in forked and all(devices == [0, 1] for devices in forked if devices)
 
 
-def test_cache_gives_the_same(tmp_path):
-    first = run(tmp_path, networks=("student",), baselines=(), cache_dir=str(tmp_path / "cache"))
-    files = {p: p.stat().st_mtime_ns for p in (tmp_path / "cache").iterdir()}
-    again = run(tmp_path, tmp_path, networks=("student",), baselines=(), cache_dir=str(tmp_path / "cache"))
-    assert again["rows"] == first["rows"] and len(files) == 8
-    assert {p: p.stat().st_mtime_ns for p in (tmp_path / "cache").iterdir()} == files
-
-
 def test_shuffled_labels_give_chance(tmp_path):
     """Chance: predicting the commonest class, half of all points, always is right there and nowhere else, 50 / 3."""
     train = dict(shuffled=True, scenes=24)

@@ -8,11 +8,9 @@ import pytest
 from pointcept_msm.probing.evaluate import Outcome
 from pointcept_msm.probing.report import (
     Row,
-    budget_table,
     build_results,
     class_table,
     fact_table,
-    layer_table,
     print_table,
     save_report,
     short_tables,
@@ -51,7 +49,7 @@ def test_summary():
 
 
 def test_every_number_fits_a_terminal(capsys):
-    """Five tables: mIoU, instances, both budgets, levels."""
+    """Six tables: mIoU, instances, two of budgets and two of levels."""
     results = make_results()
     print_table(results)
     text = capsys.readouterr().out
@@ -66,20 +64,18 @@ def test_every_number_fits_a_terminal(capsys):
 
 
 def test_tables_of_budgets_and_levels():
-    results = make_results()
-    assert budget_table(results, "scenes")[:2] == [
-        ["linear, share of scenes", "1 %", "5 %", "10 %", "20 %", "all"],
-        ["MSM student", "30.0", "30.0", "30.0", "30.0", "62.0"],
+    _, _, scenes, points, alone, without = short_tables(make_results())
+    assert scenes[:2] == [
+        ["linear, share of scenes", "1 %", "5 %", "10 %", "20 %"],
+        ["MSM student", "30.0", "30.0", "30.0", "30.0"],
     ]
-    assert budget_table(results, "points")[3] == ["raw input", "9.0", "16.0"]
-    assert layer_table(results)[:2] == [
-        ["linear, level", "0", "1", "2", "3", "4"],
-        ["MSM student, alone", "6.2", "16.2", "26.2", "36.2", "46.2"],
-    ]
+    assert points[0] == ["linear, points a scene", "20"] and points[3] == ["raw input", "9.0"]
+    assert alone[0][1:] == without[0][1:] == ["0", "1", "2", "3", "4"]
+    assert alone[1] == ["MSM student", "6.2", "16.2", "26.2", "36.2", "46.2"] and without[3][1] == "-"
     bare = Row("raw input", "-", 48, 16, 7)
     bare.add(Outcome(dict(linear_mIoU=16.0), {}, {}))
     results = build_results([bare])
-    assert budget_table(results, "scenes") == layer_table(results) == class_table(results) == []
+    assert len(short_tables(results)) == 1 and class_table(results) == []
 
 
 def test_classes_and_facts():
@@ -104,7 +100,10 @@ def test_files(tmp_path):
     assert row["rooms"]["linear"][1]["val/a"] == [[0, 0, 4], [1, 0, 1], [1, 1, 1]]
     assert saved["git_revision"] and saved["settings"]["k"] == 20 and saved["classes"] == ["wall", "floor", "tv"]
     text = (tmp_path / "run" / "results.md").read_text()
-    assert "standard deviation over seeds" in text and "800 points a train scene, all points a test scene, k 20" in text
+    assert (
+        "standard deviation over seeds" in text
+        and "800 points a train scene, all points a test scene, 20 neighbours" in text
+    )
     assert "Pointcept's rule, the mean over all classes" in text
     confusion = text.partition("## Confusion: MSM student, linear")[2]
     assert [cell.strip() for cell in confusion.splitlines()[-1].split("|")[1:-1]] == ["floor", "17", "67", "17"]
