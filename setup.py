@@ -20,7 +20,7 @@ def load_version() -> str:
 
 
 class BuildWithConfigs(build_py):
-    """Puts configs/msm into the wheel, for `python -m pointcept_msm.link`; an editable install finds them in place."""
+    """Puts configs/msm and the cards of the weights into the wheel; an editable install finds them in place."""
 
     def run(self):
         super().run()
@@ -28,6 +28,8 @@ class BuildWithConfigs(build_py):
             target = Path(self.build_lib) / "pointcept_msm" / "configs" / "msm"
             ignore = shutil.ignore_patterns("__pycache__")
             shutil.copytree(ROOT / "configs" / "msm", target, ignore=ignore, dirs_exist_ok=True)
+            for card in (ROOT / "docs" / "models").glob("*.md"):
+                shutil.copy(card, Path(self.build_lib) / "pointcept_msm" / "weights")
 
 
 # Nothing here is compiled for a CUDA version: on a GPU the kernels need only Triton, which comes with torch on Linux.
@@ -102,6 +104,7 @@ setup(
     keywords=["self-supervised learning", "3D scenes", "point cloud", "Pointcept"],
     packages=find_packages(include=["pointcept_msm", "pointcept_msm.*"]),
     package_data={"pointcept_msm": ["weights/*.safetensors", "pictures/page.html", "py.typed"]},
+    entry_points={"console_scripts": ["msm=pointcept_msm.__main__:main"]},
     cmdclass={"build_py": BuildWithConfigs},
     python_requires=">=3.10",
     install_requires=INSTALL,

@@ -128,12 +128,13 @@ def files_of_package() -> set[str]:
     return {str(p.relative_to(ROOT)) for kind in kinds for p in PACKAGE.rglob(kind)}
 
 
-def test_wheel_holds_the_package_its_configs_and_nothing_else(source_copy, tmp_path):
+def test_wheel_holds_the_package_its_configs_cards_and_nothing_else(source_copy, tmp_path):
     with zipfile.ZipFile(build("wheel", source_copy, tmp_path)) as wheel:
         held = {name for name in wheel.namelist() if ".dist-info/" not in name}
     configs = {f"pointcept_msm/{p.relative_to(ROOT)}" for p in (ROOT / "configs" / "msm").rglob("*.py")}
     assert len(configs) > 40
-    assert held == files_of_package() | configs
+    cards = {f"pointcept_msm/weights/{p.name}" for p in (ROOT / "docs" / "models").glob("*.md")}
+    assert held == files_of_package() | configs | cards
 
 
 def test_sdist_holds_configs_tools_and_tests(source_copy, tmp_path):

@@ -27,6 +27,38 @@ NEXT_STEP = (
 )
 
 
+def add_convert_arguments(parser) -> None:
+    """Arguments of `convert_command`."""
+    parser.add_argument("input", metavar="IN", help="a .pth file; nothing in it is run")
+    parser.add_argument("output", metavar="OUT", help="a .safetensors file")
+    parser.add_argument("--source", required=True, help="released, pointcept or spunet")
+    parser.add_argument("--network", help="student (default) or teacher; backbone of a spunet")
+    parser.add_argument("--network-config", metavar="FILE", help=".json, or .py (it is run), of the network")
+    parser.add_argument("--ignore", action="append", default=[], metavar="PATTERN", help="names to accept: 'head.*'")
+    parser.add_argument("--grid-size", type=float, metavar="METRES", help="voxel size of its training, if nothing says")
+    parser.add_argument("--feat-keys", nargs="+", metavar="KEY", help="inputs in order: color normal coord")
+    parser.add_argument(
+        "--color-range",
+        nargs=2,
+        type=float,
+        metavar=("LOW", "HIGH"),
+        help="what black and white were in training: -1 1, but for spunet 0 1, as Pointcept scales today",
+    )
+
+
+def convert_command(args) -> None:
+    """One file from a checkpoint: `msm convert`, tools/convert_checkpoint.py. UserError: of `convert_checkpoint`."""
+    meta = {"grid_size": args.grid_size, "feat_keys": args.feat_keys, "color_range": args.color_range}
+    meta = {key: value for key, value in meta.items() if value is not None}
+    match = convert_checkpoint(
+        args.input, args.output, args.source, args.network, args.network_config, args.ignore, meta
+    )
+    left = f", {len(match.unknown)} left behind" if match.unknown else ""
+    left += f", {len(match.missing)} at initial values" if match.missing else ""
+    print(f"{args.output}: {len(match.state)} tensors{left}")
+    print(f"next: msm show SCENE --weights {args.output}")
+
+
 def convert_checkpoint(
     path, out, source: str, network: str | None = None, config_file=None, ignore: Iterable[str] = (), meta=None
 ) -> Match:

@@ -1,4 +1,4 @@
-"""Features of many scenes for the scripts in tools/, and on disk: one bad scene is reported and the others go on.
+"""Features of many scenes, as `msm extract` writes them to disk: one bad scene is reported and the others go on.
 
 On disk: `<name>.npz` with the array `feat` (N, C), and `<name>.json` beside it that says what it is.
 """
@@ -18,6 +18,7 @@ from pointcept_msm.features.extractor import FeatureExtractor, load
 from pointcept_msm.files.atomic import replace_file
 from pointcept_msm.files.scene_io import read_scene
 from pointcept_msm.files.weights import DEFAULT_WEIGHTS
+from pointcept_msm.runtime.environment import peak_memory
 from pointcept_msm.runtime.errors import UserError
 
 HALF_REACH = float(np.finfo(np.float16).max)
@@ -42,8 +43,8 @@ class Failure(NamedTuple):
     reason: str
 
 
-def add_scene_arguments(parser) -> None:
-    """Arguments that every script which extracts features takes."""
+def add_input_arguments(parser) -> None:
+    """Arguments of every command that looks at scenes for a network."""
     parser.add_argument("scenes", nargs="+", metavar="SCENE", help="folders of .npy, .npz, .ply or .pth")
     parser.add_argument(
         "--weights",
@@ -51,7 +52,12 @@ def add_scene_arguments(parser) -> None:
         metavar="W",
         help=f"a .safetensors file, a run's folder, hf:owner/repo or a shipped name (default: {DEFAULT_WEIGHTS})",
     )
-    parser.add_argument("--out", required=True, metavar="DIR")
+
+
+def add_scene_arguments(parser, out: str = "pictures") -> None:
+    """Arguments of every command that extracts features; out: the folder of its files unless --out names another."""
+    add_input_arguments(parser)
+    parser.add_argument("--out", default=out, metavar="DIR", help=f"folder of the files (default: {out})")
     parser.add_argument("--device", help="cpu, cuda, cuda:1 (default: cuda if there is one)")
     parser.add_argument("--max-voxels", type=int, default=500_000, help="a larger scene runs in tiles of this many")
     parser.add_argument("--fill-color", type=float, metavar="0-255", help="stands for the colour of scenes without it")
@@ -62,8 +68,37 @@ def add_scene_arguments(parser) -> None:
     )
 
 
+def add_extract_arguments(parser) -> None:
+    """Arguments of `extract_command`."""
+    add_scene_arguments(parser, "features")
+    parser.add_argument("--half", action="store_true", help="write float16")
+    parser.add_argument("--mode", choices=("exact", "nearest", "released"), default="exact", help="voxels to points")
+
+
+def extract_command(args) -> None:
+    """Features of scenes to files: `msm extract`, tools/extract_features.py. UserError: scenes that gave nothing."""
+    named, failures, seconds = name_scenes(args.scenes), [], 0.0
+    check_outputs(args.out, named, ("npz", "json"))
+    extractor = load_extractor(args)
+    common = describe_extractor(extractor, args.weights) | {"mode": args.mode}
+    for done in extract_files(extractor, named, failures, args.mode):
+        facts = {"scene": named[done.name].name or done.name, **common, "filled": done.filled}
+        facts["seconds"] = round(done.seconds, 2)
+        seconds += done.seconds
+        try:
+            path = save_features(args.out, done.name, done.features, facts, args.half)
+        except UserError as error:
+            failures.append(Failure(done.name, str(error)))
+    print(
+        f"{args.out}: features of {len(named) - len(failures)} scenes, {extractor.channels} channels; "
+        f"{seconds:.1f} s, peak memory {peak_memory():.1f} GiB"
+    )
+    report_failures(failures, len(named))
+    print(f'next, in Python: numpy.load({str(path)!r})["feat"]')
+
+
 def load_extractor(args) -> FeatureExtractor:
-    """The extractor that the arguments of `add_scene_arguments` name; the output folder exists afterwards."""
+    """The extractor that the arguments name; the output folder exists afterwards."""
     import torch
 
     device = args.device or ("cuda" if torch.cuda.is_available() else "cpu")
@@ -88,6 +123,14 @@ def name_scenes(paths: Sequence) -> dict[str, Path]:
             )
         named[name] = path
     return named
+
+
+def check_outputs(folder, named: dict[str, Path], kinds: Sequence[str]) -> None:
+    """UserError where a file `<name>.<kind>` in `folder` would replace one of the scenes that are read."""
+    scenes = {path.resolve() for path in named.values()}
+    for path in (Path(folder).resolve() / f"{name}.{kind}" for name in named for kind in kinds):
+        if path in scenes:
+            raise UserError(f"{path} is a scene that is read, and would be written over: give another folder as --out")
 
 
 def extract_files(extractor, named, failures: list[Failure], mode="exact") -> Iterator[Extraction]:

@@ -45,6 +45,14 @@ class PreparedScene(NamedTuple):
     filled: dict[str, str]
 
 
+class FeatureLevel(NamedTuple):
+    """A level of the features: its name, the edge of its voxels in metres, and its channels."""
+
+    name: str
+    voxel_size: float
+    channels: slice
+
+
 class FeatureExtractor:
     """Frozen features of whole scenes. network: {grid_coord, feat, offset} -> [Level]; config: what built it.
 
@@ -58,7 +66,8 @@ class FeatureExtractor:
     dtype: float32, or of mixed precision in the network (features are float32 all the same): measured with the
     released layout and with the shipped weights, it moves a level's features by 0.02 % to 0.2 % of their norm in
     float16 and by 0.2 % to 1.4 % in bfloat16, coarse levels more than fine ones.
-    The network's training mode is left as it was found. digest: SHA-256 of the file that the weights came from.
+    The network's training mode is left as it was found. source, digest: the file that the weights came from and its
+    SHA-256.
     """
 
     def __init__(
@@ -73,6 +82,7 @@ class FeatureExtractor:
         dtype: str = "float32",
         fill: Mapping | None = None,
         digest: str | None = None,
+        source: str | Path | None = None,
     ):
         if dtype not in DTYPES:
             raise UserError(f"dtype is {dtype!r}; allowed: {', '.join(DTYPES)}")
@@ -86,7 +96,7 @@ class FeatureExtractor:
         self.device = torch.device(device) if device is not None else _device_of(network)
         self.network = network.to(self.device)
         self.max_voxels, self.margin, self.dtype = max_voxels, margin, dtype
-        self.digest, self._told = digest, set()
+        self.digest, self.source, self._told = digest, source, set()
         self.fill = check_fill({**(self.meta.get("fill") or {}), **(fill or {})})
 
     def extract(
@@ -129,11 +139,11 @@ class FeatureExtractor:
         return PreparedScene(name, full, filled)
 
     @property
-    def levels(self) -> list[tuple[str, float, slice]]:
-        """(name, voxel edge in metres, its channels) of every level, fine to coarse."""
+    def levels(self) -> list[FeatureLevel]:
+        """Every level, fine to coarse; pandas.DataFrame(extractor.levels) is their table."""
         table, start = [], 0
         for i, (stride, width) in enumerate(self._layout):
-            table.append((f"level{i}", stride * self.voxel_size, slice(start, start + width)))
+            table.append(FeatureLevel(f"level{i}", stride * self.voxel_size, slice(start, start + width)))
             start += width
         return table
 
@@ -141,6 +151,17 @@ class FeatureExtractor:
     def channels(self) -> int:
         """Width of a feature vector."""
         return sum(width for _, width in self._layout)
+
+    def __repr__(self):
+        weights = "weights in memory" if self.source is None else Path(self.source).stem
+        lines = [
+            f"FeatureExtractor: {weights}, {self.config.get('type', type(self.network).__name__)} on {self.device}",
+            f"voxel size {self.voxel_size:g} m, inputs {', '.join(self.feat_keys)}, {self.channels} channels:",
+            "  level   voxel    channels",
+        ]
+        for name, edge, channels in self.levels:
+            lines.append(f"  {name:<7} {edge:<6.4g} m {channels.start}:{channels.stop}")
+        return "\n".join(lines)
 
     @classmethod
     def from_pretrained(cls, name_or_path: str | Path = DEFAULT_WEIGHTS, device=None, **kwargs) -> "FeatureExtractor":
@@ -291,7 +312,7 @@ def load(
 
 
 def build_extractor(
-    state_dict, config: Mapping, meta: Mapping, device=None, *, source="the weights", **kwargs
+    state_dict, config: Mapping, meta: Mapping, device=None, *, source=None, **kwargs
 ) -> FeatureExtractor:
     """Build the network of `config` with all levels out, load `state_dict` strictly (None: leave it as initialised).
 
@@ -300,8 +321,8 @@ def build_extractor(
     config = dict(config)
     if "output" in config:
         config["output"] = "levels"
-    network = build_from_file(config, state_dict, source)
-    return FeatureExtractor(network, config, meta, device, **kwargs)
+    network = build_from_file(config, state_dict, source or "the weights")
+    return FeatureExtractor(network, config, meta, device, source=source, **kwargs)
 
 
 def _check_voxel_size(value) -> float:

@@ -63,7 +63,8 @@ def find_config(name, roots=None):
     if Path(name).is_file():
         return Path(name)
     known = {}
-    for root in reversed([Path.cwd() / "configs", ROOT / "configs"] if roots is None else roots):
+    places = (Path.cwd() / "configs", ROOT / "configs", ROOT / "pointcept_msm" / "configs")  # the last: of a wheel
+    for root in reversed(places if roots is None else roots):
         for path in Path(root).rglob("*.py"):
             if "_base_" not in path.parts:
                 known |= {path.relative_to(root).with_suffix("").as_posix(): path, path.stem: path}

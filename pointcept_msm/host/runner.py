@@ -45,6 +45,18 @@ def run_testing(config_file, options=(), num_gpus=1, num_machines=1, machine_ran
     _launch(test_worker, cfg, "test_config.py", num_gpus, num_machines, machine_rank, dist_url)
 
 
+def add_probe_arguments(parser) -> None:
+    """Arguments of `probe_command`."""
+    parser.add_argument("config", metavar="CONFIG", help="the name of a packaged config, or a file")
+    parser.add_argument("options", nargs="*", metavar="KEY=VALUE", help="entries to change: weight=FILE data_root=DIR")
+    parser.add_argument("--num-gpus", type=int, default=1, metavar="N", help="processes, one a GPU (default: 1)")
+
+
+def probe_command(args) -> None:
+    """The tester of a config: `msm probe`."""
+    run_testing(args.config, args.options, args.num_gpus)
+
+
 def _launch(worker, cfg, file_name, num_gpus, num_machines, machine_rank, dist_url):
     if "TORCHELASTIC_RUN_ID" in os.environ:  # torchrun started this process
         run_in_group(worker, cfg)
@@ -60,7 +72,9 @@ def _launch(worker, cfg, file_name, num_gpus, num_machines, machine_rank, dist_u
     elif processes * num_machines == 1:
         worker(cfg)
     else:  # this process becomes torchrun, which starts the script again, with its own arguments
-        command = torchrun_command(processes, num_machines, machine_rank, dist_url, sys.argv)
+        as_module = Path(sys.argv[0]).name == "__main__.py"  # python -m pointcept_msm
+        script = ["-m", "pointcept_msm", *sys.argv[1:]] if as_module else sys.argv
+        command = torchrun_command(processes, num_machines, machine_rank, dist_url, script)
         sys.stdout.flush()
         os.execv(command[0], command)
 

@@ -1,0 +1,112 @@
+"""The package's command: msm inspect, extract, show, convert, probe or models; python -m pointcept_msm is the same."""
+
+import sys
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from pointcept_msm import __version__
+from pointcept_msm.conversion.convert import add_convert_arguments, convert_command
+from pointcept_msm.features.batch import add_extract_arguments, add_input_arguments, extract_command
+from pointcept_msm.features.extractor import load
+from pointcept_msm.features.voxels import centre_coord, voxelise
+from pointcept_msm.files.scene_io import load_scene
+from pointcept_msm.files.weights import SHIPPED, find_weights, list_shipped, load_checkpoint
+from pointcept_msm.host.runner import add_probe_arguments, probe_command
+from pointcept_msm.link import PACKAGE, find_configs
+from pointcept_msm.runtime.command_line import OneSentenceParser, run_command
+
+
+class Subcommand(NamedTuple):
+    """What it does, in one line for --help; what adds its arguments to a parser; what carries them out."""
+
+    summary: str
+    add_arguments: Callable
+    run: Callable
+
+
+def inspect_command(args) -> None:
+    """What scenes measure and hold, and how many voxels they fill for the weights."""
+    weights = find_weights(args.weights)
+    voxel_size = load_checkpoint(weights)[2]["grid_size"]
+    for path in args.scenes:
+        scene = load_scene(path)
+        coord = scene["coord"]
+        voxels = len(voxelise(centre_coord(torch.from_numpy(coord)), voxel_size).grid)
+        size = " x ".join(f"{length:.4g}" for length in np.ptp(coord, axis=0))
+        print(f"{path}: {len(coord):,} points, {size} m; {voxels:,} voxels of {voxel_size:g} m for {weights.stem}")
+        for field in ("color", "normal", "segment", "instance"):
+            print(f"  {field:<9}{describe_field(field, scene.get(field))}")
+    print(f"next: msm show {' '.join(args.scenes)}")
+
+
+def describe_field(field: str, values: np.ndarray | None) -> str:
+    """The range of an array of a scene, in its own terms."""
+    if values is None:
+        return "none"
+    if field == "color":
+        return f"{values.min():g} to {values.max():g}"
+    if field == "normal":
+        length = np.linalg.norm(values, axis=1)
+        return f"lengths {length.min():.3g} to {length.max():.3g}"
+    known = np.unique(values[values >= 0])
+    if not len(known):
+        return "all unknown"
+    return f"{len(known)} values, {known[0]} to {known[-1]}; {(values < 0).mean():.1%} unknown"
+
+
+def models_command(args) -> None:
+    """The shipped weights, each with what it takes and gives."""
+    for name in list_shipped():
+        path = SHIPPED / f"{name}.safetensors"
+        cards = [folder / f"{name}.md" for folder in (SHIPPED, PACKAGE.parent / "docs" / "models")]
+        card = next((str(card) for card in cards if card.is_file()), "none")
+        extractor = load(name)
+        absent = ", ".join(f"{key} ({value})" for key, value in extractor.fill.items()) or "none"
+        print(f"{name}: {path.stat().st_size / 1e6:.2f} MB; may be absent: {absent}; card: {card}\n{extractor}")
+    print("next: msm show SCENE --weights NAME")
+
+
+SUBCOMMANDS = {
+    "inspect": Subcommand("look at scans before use: size, density, fields", add_input_arguments, inspect_command),
+    "extract": Subcommand("features of scans, one vector a point, to files", add_extract_arguments, extract_command),
+    "convert": Subcommand("other people's checkpoints to one safe file", add_convert_arguments, convert_command),
+    "probe": Subcommand("judge weights on labelled scenes, by a packaged config", add_probe_arguments, probe_command),
+    "models": Subcommand("the weights inside the package", lambda parser: None, models_command),
+}
+
+
+def main(argv=None) -> int:
+    """The command with these arguments (default: those of the process): its exit code, 2 for a mistake of the user."""
+    return run_command(run, argv)
+
+
+def run(argv) -> int | None:
+    """One of the subcommands, as named by the first argument."""
+    parser = OneSentenceParser(prog="msm", description="Masked Scene Modeling: features of 3D scenes without labels.")
+    parser.add_argument("--version", action="version", version=__version__)
+    some = parser.add_subparsers(dest="name", metavar="COMMAND", required=True)
+    for name, (summary, add_arguments, _) in SUBCOMMANDS.items():
+        epilog = list_probes() if argv[:1] == [name] == ["probe"] else None
+        add_arguments(some.add_parser(name, help=summary, description=summary, epilog=epilog))
+    args = parser.parse_args(argv or ["--help"])
+    return SUBCOMMANDS[args.name].run(args)
+
+
+def run_subcommand(name: str, argv) -> int | None:
+    """What a script in tools/ does that stands for one subcommand."""
+    summary, add_arguments, run = SUBCOMMANDS[name]
+    parser = OneSentenceParser(description=summary)
+    add_arguments(parser)
+    return run(parser.parse_args(argv))
+
+
+def list_probes() -> str:
+    """What the help of `msm probe` ends with."""
+    return f"configs: {', '.join(sorted(path.stem for path in find_configs().rglob('probe-*.py')))}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
