@@ -161,16 +161,16 @@ def extraction() -> dict:
     from pointcept_msm.host import build_model
 
     network = build_model(dict(_config("pretrain-scannet").model.backbone, output="levels"))
-    scenes = {"130k": _scene(1), "1M": _scene(8)}
+    room = _scene(1)
+    cases = {f"{len(_voxels(room))} voxels": (room, ("torch", "numpy")), "eight such rooms": (_scene(8), ("torch",))}
     out = {}
     for half in (None, "bfloat16"):
         extractor = FeatureExtractor(network, {}, dict(grid_size=VOXEL), "cuda", **(dict(dtype=half) if half else {}))
-        extract = extractor.extract
-        out[f"{half or 'float32'} first_s"] = round(_seconds(partial(extract, scenes["130k"])), 2)
-        for name, scene in scenes.items():
-            for kind in ("torch", "numpy"):
-                case = f"{half or 'float32'} {name} ({len(_voxels(scene))} voxels) to {kind}_ms"
-                out[case] = _median_ms(partial(extract, scene, output=kind), 3)
+        name = half or "float32"
+        out[f"{name} first_s"] = round(_seconds(partial(extractor.extract, room)), 2)
+        for case, (scene, kinds) in cases.items():
+            for kind in kinds:
+                out[f"{name}, {case} to {kind}_ms"] = _median_ms(partial(extractor.extract, scene, output=kind), 3)
     out["peak_GiB"] = round(torch.cuda.max_memory_allocated() / 2**30, 1)
     return out
 

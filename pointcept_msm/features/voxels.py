@@ -37,7 +37,7 @@ def voxelise(coord: torch.Tensor, grid_size: float) -> SceneVoxels:
 
     The first of equally near points stands for a voxel. UserError: more voxels along an axis than can be numbered.
     """
-    scaled = coord / grid_size
+    scaled = coord / torch.full_like(coord[:1, :1], grid_size)  # a plain number becomes a product on a GPU
     cell = scaled.floor()
     low = torch.stack([axis.amin() for axis in cell.unbind(1)])
     cell -= low

@@ -231,5 +231,5 @@ def test_a_gpu_gives_the_features_of_a_cpu(chunk):
     arrays = extractor.extract(scenes, chunk=chunk)
     tensors = extractor.extract(scenes, chunk=chunk, output="torch")
     for array, tensor, want in zip(arrays, tensors, wanted, strict=True):
-        assert tensor.is_cuda and np.array_equal(tensor.cpu().numpy(), array)
+        assert tensor.is_cuda and np.allclose(tensor.cpu().numpy(), array, atol=1e-5)  # the toy adds in any order
         assert np.allclose(array, want, atol=1e-4)
