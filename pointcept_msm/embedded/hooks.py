@@ -26,26 +26,16 @@ class HookBase:
     def after_train(self): ...
 
 
-def add_scalars(trainer, tag, values, step):
-    """Write a dictionary of numbers to the first process's tensorboard."""
-    if trainer.writer is not None:
-        for key, value in values.items():
-            trainer.writer.add_scalar(tag + key, value, step)
-
-
 @HOOKS.register_module()
 class InformationWriter(HookBase):
-    """A line and the tensorboard scalars of every `cfg.log_every`-th iteration, and the means of each epoch."""
+    """A line and the tensorboard scalars of every `cfg.log_every`-th iteration."""
 
     def __init__(self):
-        self.count, self.sums = 0, {}
+        self.count = 0
 
     def before_train(self):
         self.trainer.comm_info["iter_info"] = ""
         self.count = self.trainer.start_epoch * len(self.trainer.train_loader) + self.trainer.start_iter
-
-    def before_epoch(self):
-        self.sums, self.first = {}, self.count
 
     def before_step(self):
         self.count += 1
@@ -56,24 +46,15 @@ class InformationWriter(HookBase):
         )
 
     def after_step(self):
-        output = self.trainer.comm_info["model_output_dict"]
-        for key, value in output.items():
-            self.sums[key] = self.sums.get(key, 0) + value  # read (and so synchronised) only when written
-        if self.count == 1 or self.count % self.trainer.cfg.log_every == 0:
-            self.write_step({key: float(value) for key, value in output.items()})
-
-    def write_step(self, values):
+        if self.count != 1 and self.count % self.trainer.cfg.log_every:
+            return  # numbers are read, and so the device waited for, only when they are written
+        values = {key: float(value) for key, value in self.trainer.comm_info["model_output_dict"].items()}
         lr = self.trainer.optimizer.param_groups[0]["lr"]
         scalars = "".join(f"{key}: {value:.4f} " for key, value in values.items())
         self.trainer.logger.info(f"{self.trainer.comm_info['iter_info']}{scalars}Lr: {lr:.3g}")
-        add_scalars(self.trainer, "train_batch/", values, self.count)
-        add_scalars(self.trainer, "params/", {"lr": lr}, self.count)
-
-    def after_epoch(self):
-        means = {key: float(total) / (self.count - self.first) for key, total in self.sums.items()}
-        if means:
-            self.trainer.logger.info("Train result: " + " ".join(f"{k}: {v:.4f}" for k, v in means.items()))
-        add_scalars(self.trainer, "train/", means, self.trainer.epoch + 1)
+        if self.trainer.writer is not None:
+            for key, value in [*((f"train_batch/{key}", value) for key, value in values.items()), ("params/lr", lr)]:
+                self.trainer.writer.add_scalar(key, value, self.count)
 
 
 @HOOKS.register_module()

@@ -1,7 +1,6 @@
 """The embedded host's registries and builders: the names and rules of Pointcept's, held by mmengine."""
 
 import difflib
-import inspect
 from copy import deepcopy
 
 from mmengine.registry import Registry
@@ -19,11 +18,6 @@ class HostRegistry(Registry):
             hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(sorted(self.module_dict))}."
             raise UserError(f"{name!r} is not in the registry {self.name} of the embedded host: {hint}")
         return super().build(cfg, *args, **kwargs)
-
-    def _register_module(self, module, module_name=None, force=False):
-        if not inspect.isclass(module):
-            raise TypeError(f"{self.name} holds classes only, got {module!r}; wrap it in a class")
-        super()._register_module(module, module_name, force)
 
 
 MODELS = HostRegistry("msm_models")

@@ -175,8 +175,8 @@ class DefaultTrainer:
                 self._call("after_step")
                 if self.is_finished():
                     break
-        except RuntimeError as error:
-            if "DataLoader worker" not in str(error):
+        except (RuntimeError, ConnectionError, EOFError) as error:  # whichever of torch's looks comes first
+            if isinstance(error, RuntimeError) and "DataLoader worker" not in str(error):
                 raise
             raise UserError(
                 f"a data worker ended ({error}), as when memory runs out: lower num_worker, then go on with -r true; "

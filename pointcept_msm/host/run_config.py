@@ -10,6 +10,7 @@ import difflib
 import inspect
 import logging
 import os
+import secrets
 from collections.abc import Mapping
 from copy import deepcopy
 from pathlib import Path
@@ -17,7 +18,7 @@ from pathlib import Path
 from pointcept_msm.files.atomic import replace_file
 from pointcept_msm.host import REGISTRIES, Config
 from pointcept_msm.runtime import comm
-from pointcept_msm.runtime.environment import ROOT, draw_seed
+from pointcept_msm.runtime.environment import ROOT
 from pointcept_msm.runtime.errors import UserError
 from pointcept_msm.runtime.training_state import format_config, to_plain
 
@@ -135,7 +136,7 @@ def refuse_overwrite(cfg):
 
 def prepare_run(cfg, file_name="config.py"):
     """Seed shared by every process, folder made, config written there by rank 0 unless the run is resumed."""
-    cfg.seed = comm.broadcast(draw_seed() if cfg.seed is None else cfg.seed)
+    cfg.seed = comm.broadcast(secrets.randbits(31) if cfg.seed is None else cfg.seed)
     if comm.is_main_process():
         os.makedirs(Path(cfg.save_path) / "model", exist_ok=True)
         if not cfg.resume:
@@ -145,29 +146,16 @@ def prepare_run(cfg, file_name="config.py"):
     return cfg
 
 
-def list_changes(before, after, path=""):
-    """Dotted keys whose values differ between two nested configs, with both values, in order of the keys."""
-    if isinstance(before, Mapping) and isinstance(after, Mapping):
-        keys, dot = sorted({*before, *after}, key=str), f"{path}." if path else ""
-        return [c for key in keys for c in list_changes(before.get(key), after.get(key), f"{dot}{key}")]
-    if isinstance(before, (list, tuple)) and isinstance(after, (list, tuple)) and len(before) == len(after):
-        return [c for i, pair in enumerate(zip(before, after)) for c in list_changes(*pair, f"{path}.{i}")]
-    return [] if before == after else [(path, before, after)]
-
-
 def check_changes(before, after):
     """Sentences for the log about what options change in a run that is resumed; UserError for what cannot change."""
-    said = []
-    for key, old, new in list_changes(before, after):
-        top = key.split(".")[0]
-        if top in RESTORED:
+    changed = [key for key in {**before, **after} if before.get(key) != after.get(key) and key not in HARMLESS]
+    for key in changed:
+        if key in RESTORED:
             raise UserError(
-                f"{key} cannot be changed from {old!r} to {new!r} when a run is resumed: it comes from the checkpoint; "
-                "leave the option out, or start a new run from its weights with -w."
+                f"{key} cannot be changed from {before.get(key)} to {after.get(key)} when a run is resumed: it comes "
+                "from the checkpoint; leave the option out, or start a new run from its weights with -w."
             )
-        if top not in HARMLESS:
-            said.append(f"{key} is {new!r} from here on, it was {old!r}: the run goes on, but not as it would have")
-    return said
+    return [f"{key} is not what the run was started with: it goes on, but not as it would have" for key in changed]
 
 
 def parse_value(text: str):
@@ -208,33 +196,27 @@ def find_step(config, node, step, key, last=False):
     """The index or name that `step` of the option `key` means in `node`; UserError when nothing reads it."""
     if isinstance(node, list) and step.lstrip("-").isdigit() and -len(node) <= int(step) < len(node):
         return int(step)
-    if isinstance(node, Mapping) or node is config:
-        arguments, open_ended = find_arguments(node.get("type"))
-        if step in node or (last and (step in arguments or open_ended)):
-            return step
-    known = [f"{path}.{name}".lstrip(".") for place, path in list_dictionaries(config) for name in find_names(place)]
-    same_end = [name for name in known if name.rpartition(".")[2] == key.rpartition(".")[2]]
-    raise UserError(f"option {key!r} is unknown: nothing reads {step!r} there{nearest(key, same_end or known)}")
+    known = list_names(node) if isinstance(node, Mapping) or node is config else ()
+    if step in known or (last and None in known):
+        return step
+    names = [
+        f"{path}.{name}".lstrip(".") for place, path in list_dictionaries(config) for name in list_names(place) if name
+    ]
+    same_end = [name for name in names if name.rpartition(".")[2] == key.rpartition(".")[2]]
+    raise UserError(f"option {key!r} is unknown: nothing reads {step!r} there{nearest(key, same_end or names)}")
 
 
-def find_names(node):
-    """The entries of a dictionary of a config, and the arguments of the class that it is given to."""
-    return {*node, *find_arguments(node.get("type"))[0]}
-
-
-def find_arguments(type_name):
-    """Names that the registered class takes, and whether it takes any further ones; `**kwargs` go to its base class."""
-    found = (registry.get(type_name) for registry in REGISTRIES if type_name in registry.module_dict)
-    names, open_ended = set(), False
-    for base in inspect.getmro(next(found, object)):
-        if "__init__" not in vars(base) or base is object:
-            continue
-        parameters = inspect.signature(base.__init__).parameters.values()
-        names |= {p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
-        open_ended = any(p.kind is p.VAR_KEYWORD for p in parameters)
-        if not open_ended:
-            break
-    return names - {"self", "cfg"}, open_ended
+def list_names(node):
+    """Entries of a dictionary of a config, arguments of the class that it is for, and None where it takes any."""
+    found = (registry.get(node.get("type")) for registry in REGISTRIES if node.get("type") in registry.module_dict)
+    names, kinds = [*node], []
+    for base in inspect.getmro(next(found, object))[:-1]:
+        if "__init__" in vars(base):
+            kinds = [(p.name, p.kind is p.VAR_KEYWORD) for p in inspect.signature(base.__init__).parameters.values()]
+            names += [name for name, any_name in kinds if name not in ("self", "cfg") and not any_name]
+            if not any(any_name for _, any_name in kinds):
+                return names  # else what is left goes to the next class above
+    return [*names, None] if kinds else names
 
 
 def set_repeats(config, key, value):

@@ -1,7 +1,6 @@
 """What a run is made with and heard by: seeds, the log, versions, device and git revision."""
 
 import logging
-import os
 import platform
 import random
 import subprocess
@@ -14,11 +13,6 @@ import torch
 from pointcept_msm.runtime import comm
 
 ROOT = Path(__file__).resolve().parents[2]
-
-
-def draw_seed():
-    """A random seed in [0, 2**31)."""
-    return int.from_bytes(os.urandom(4), "big") >> 1
 
 
 def mix_seed(*numbers):
@@ -72,9 +66,7 @@ def close_log():
 
 def package_version():
     """The version of pointcept_msm."""
-    from pointcept_msm import __version__  # here: it is being imported when this module is
-
-    return __version__
+    return sys.modules["pointcept_msm"].__version__  # whoever is here has imported it
 
 
 def git_revision(root=ROOT):

@@ -54,11 +54,6 @@ def test_register_accepts_the_same_class_again_and_no_other():
     MODELS.module_dict.pop("MSM-Again")
 
 
-def test_functions_are_refused():
-    with pytest.raises(TypeError):
-        MODELS.register_module("MSM-Function")(lambda: None)
-
-
 def test_unknown_name_is_named():
     with pytest.raises((KeyError, UserError), match="MSM-Nowhere"):
         build_model(dict(type="MSM-Nowhere"))
