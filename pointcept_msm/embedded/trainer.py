@@ -136,7 +136,10 @@ class DefaultTrainer:
             self.close()
 
     def close(self):
-        """Close writer and log; safe to call twice."""
+        """End data workers, close writer and log; safe to call twice."""
+        iterator = getattr(self.train_loader, "_iterator", None)
+        if iterator is not None:  # left to the interpreter's end they would be killed, which torch takes for an error
+            iterator._shutdown_workers()
         if self.writer is not None:
             self.writer.close()
         close_log()

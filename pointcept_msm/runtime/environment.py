@@ -33,6 +33,12 @@ def set_seed(seed, rank=0):
     torch.backends.cudnn.deterministic = True
 
 
+class Console(logging.StreamHandler):
+    """Writes to what is standard output at that moment."""
+
+    stream = property(lambda self: sys.stdout, lambda self, stream: None)
+
+
 def open_log(path, append=False):
     """The logger "msm" on the console and in a file; of several processes the first writes, others say errors only.
 
@@ -41,7 +47,7 @@ def open_log(path, append=False):
     logger = close_log()
     logger.propagate = False
     logger.setLevel(logging.INFO if comm.is_main_process() else logging.ERROR)
-    console = logging.StreamHandler(sys.stdout)
+    console = Console()
     console.addFilter(lambda record: not getattr(record, "file_only", False))
     logger.addHandler(console)
     if comm.is_main_process():
