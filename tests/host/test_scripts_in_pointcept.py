@@ -49,6 +49,7 @@ data = dict(num_classes=3, train=dict(scenes, split="train"), test=dict(scenes, 
 SEMSEG = f"""{COMMON}
 epoch = eval_epoch = 2
 evaluate = True
+param_dicts = None
 model = dict(
     type="DefaultSegmentorV2", num_classes=3, backbone_out_channels=24,
     backbone=dict({NETWORK!r}, output="hierarchical"),
