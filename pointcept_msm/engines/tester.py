@@ -13,7 +13,7 @@ from pointcept_msm.engines.probe_networks import NETWORKS, ProbeNetwork, collect
 from pointcept_msm.features.extractor import build_extractor
 from pointcept_msm.host import TESTERS, build_dataset, open_test_log, register
 from pointcept_msm.host.run_files import restore_train_config
-from pointcept_msm.probing.evaluate import ProbeSettings, evaluate_probes
+from pointcept_msm.probing.evaluate import Outcome, ProbeSettings, evaluate_probes
 from pointcept_msm.probing.features import SceneList, check_scenes, extract_scenes
 from pointcept_msm.probing.report import Row, build_results, print_table, save_report
 from pointcept_msm.probing.sources import WIDTH, FeatureSource, RawInput, WithoutInputs
@@ -64,10 +64,10 @@ class ProbeOptions(ProbeSettings):
                 raise UserError(f"test.{name} is {list(given)}; allowed: {', '.join(known)}")
 
 
-def build_options(values: dict, data: dict) -> ProbeOptions:
+def build_options(values: dict, data: dict, kind: type[ProbeOptions] = ProbeOptions) -> ProbeOptions:
     """Options from a config's sections `test` and `data`. UserError: unknown keys, no number of classes."""
     values = {key: value for key, value in values.items() if key not in ("type", "verbose")}
-    allowed = [field.name for field in fields(ProbeOptions)]
+    allowed = [field.name for field in fields(kind)]
     unknown = [key for key in values if key not in allowed]
     if unknown:
         raise UserError(f"unknown key(s) in test: {', '.join(unknown)}; allowed: {', '.join(allowed)}")
@@ -76,7 +76,7 @@ def build_options(values: dict, data: dict) -> ProbeOptions:
         raise UserError("the number of classes is not known; set data.num_classes")
     default = f"cuda:{torch.cuda.current_device()}" if torch.cuda.is_available() else "cpu"
     values["device"] = values.get("device") or default
-    return ProbeOptions(**values)
+    return kind(**values)
 
 
 class Candidate(NamedTuple):
@@ -98,13 +98,16 @@ class MSMProbeTester:
     the first fits.
     """
 
+    options_type = ProbeOptions
+
     def __init__(self, cfg, model=None, test_loader=None, verbose=False, **options):
         self.cfg, self.model, self.verbose = cfg, model, verbose
         if model is None:
             open_test_log(cfg.save_path)
             if comm.is_main_process() and restore_train_config(Path(cfg.save_path)):  # Pointcept's test.sh replaced it
                 LOGGER.info("config.py is the training's again, the test's is test_config.py")
-        self.options = build_options({**to_plain(cfg.get("test") or {}), **to_plain(options)}, cfg.data)
+        values = {**to_plain(cfg.get("test") or {}), **to_plain(options)}
+        self.options = build_options(values, cfg.data, self.options_type)
 
     def test(self) -> dict | None:
         """Run everything; returns what results.json holds, None on processes other than the first."""
@@ -185,13 +188,9 @@ class MSMProbeTester:
         option, row = self.options, None
         for seed in option.seeds:
             source = candidate.build(seed)
-            known = list(extract_scenes(source, train, points=option.points_per_scene, seed=seed, mode=option.mode))
-            unseen = extract_scenes(source, test, points=option.test_points, seed=seed, mode=option.mode)
-            if not comm.is_main_process():
-                for _ in unseen:  # keeps step with the first process
-                    pass
+            outcome = self.evaluate(source, train, test, seed)
+            if outcome is None:
                 continue
-            outcome = evaluate_probes(known, unseen, source.levels, option, seed)
             voxel_size = getattr(source, "voxel_size", None)
             facts = dict(width=source.channels, voxel_size=voxel_size, checkpoint=candidate.checkpoint)
             row = row or Row(candidate.method, candidate.network, len(train), len(test), **facts)
@@ -199,3 +198,14 @@ class MSMProbeTester:
             shown = ", ".join(f"{name} {value:.1f}" for name, value in outcome.metrics.items())
             LOGGER.info("%s (%s), seed %d: %s", candidate.method, candidate.network, seed, shown)
         return row
+
+    def evaluate(self, source: FeatureSource, train: SceneList, test: SceneList, seed: int) -> Outcome | None:
+        """All probes fitted on one source's features; None on processes other than the first."""
+        option = self.options
+        known = list(extract_scenes(source, train, points=option.points_per_scene, seed=seed, mode=option.mode))
+        unseen = extract_scenes(source, test, points=option.test_points, seed=seed, mode=option.mode)
+        if comm.is_main_process():
+            return evaluate_probes(known, unseen, source.levels, option, seed)
+        for _ in unseen:  # keeps step with the first process
+            pass
+        return None

@@ -188,7 +188,7 @@ class FeatureExtractor:
         """The scenes on the device, as many together as a pass takes (CPUs gain by sharing only what is small)."""
         limit, group, count = min(limit, SHARED_ON_CPU) if self.device.type == "cpu" else limit, [], 0
         for scene, some in zip(scenes, rows):
-            item = self._move(scene if isinstance(scene, PreparedScene) else self.prepare(scene), some)
+            item = self.to_device(scene if isinstance(scene, PreparedScene) else self.prepare(scene), some)
             if group and count + len(item.voxels.grid) > limit:
                 yield group
                 group, count = [], 0
@@ -197,8 +197,8 @@ class FeatureExtractor:
         if group:
             yield group
 
-    def _move(self, scene: PreparedScene, rows) -> "_Item":
-        """Voxels and input columns of a scene, on the device."""
+    def to_device(self, scene: PreparedScene, rows: np.ndarray | None = None) -> "_Item":
+        """Voxels and input columns of a scene, and the voxels of its points `rows`, on the device."""
         arrays = {key: torch.from_numpy(scene.arrays[key]).to(self.device) for key in {"coord", *self.feat_keys}}
         arrays["coord"] = centre_coord(arrays["coord"])
         voxels = voxelise(arrays["coord"], self.voxel_size)

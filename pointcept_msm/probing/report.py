@@ -28,11 +28,16 @@ FURTHER = {
     "linear_mIoU_all": "linear, all classes",
     "AP50_true_classes": "AP50, true classes",
 }
-FAMILIES = (  # of linear probes: corner of their table, and how their metrics begin and end
+FAMILIES = (  # of metrics: corner of their table, and how their names begin and end
     ("linear, share of scenes", "linear_scenes_", ""),
     ("linear, points a scene", "linear_points_", ""),
     ("linear, level alone", "level", "_alone"),
     ("linear, all but level", "level", "_without"),
+    ("boxes", "box_", ""),
+    ("true boxes, IoU 0.25", "true_", "25"),
+    ("true boxes, IoU 0.5", "true_", "50"),
+    ("boxes found, IoU 0.25", "found_", "25"),
+    ("boxes found, IoU 0.5", "found_", "50"),
 )
 SHOWN_CLASSES = 40  # of a confusion matrix in results.md
 
@@ -115,7 +120,7 @@ def short_tables(results: dict) -> list[list[list[str]]]:
     for corner, start, end in FAMILIES:
         names = [name for name in measured if name.startswith(start) and name.endswith(end)]
         columns = {name: name[len(start) : len(name) - len(end)].replace("%", " %") for name in names}
-        tables.append(metric_table(results, columns, corner, spread=False))
+        tables.append(metric_table(results, columns, corner, spread=len(names) < 4))
     return [table for table in tables if table]
 
 

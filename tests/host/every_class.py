@@ -21,12 +21,15 @@ def list_configs(folder: str) -> dict:
             dict(type="MSM-Contrastive-v1m1", backbone=NETWORK),
             dict(type="MSM-Segmentor-v1m1", backbone=NETWORK, num_classes=3),
             dict(type="MSM-Probe-v1m1", backbone=NETWORK, num_classes=3),
+            dict(type="MSM-Detection-v1m1", in_channels=8, num_classes=3, layers=2, width=16),
+            dict(type="MSM-Grounding-v1m1", in_channels=8, vocabulary=("chair",), width=16),
         ],
         "losses": [dict(type="MSMLoss"), dict(type="MSMSegmentationLoss")],
         "datasets": [
             dict(type="MSMScenesDataset", **scenes),
             dict(type="MSMRoomsDataset", data_root=f"{folder}/rooms", split="train", rooms=1, points=1000),
             dict(type="MSMSceneHalfDataset", scene=f"{folder}/train/scene0"),
+            dict(type="MSMVoteNetDataset", data_root=f"{folder}/votenet", split="train"),
         ],
         "transforms": [
             dict(type="MSMViews"),
@@ -46,16 +49,18 @@ def list_configs(folder: str) -> dict:
             )
         ],
         "trainers": [dict(type="MSMTrainer")],
-        "testers": [dict(type="MSMProbeTester"), dict(type="MSMSemSegTester")],
+        "testers": [dict(type="MSMProbeTester"), dict(type="MSMTaskTester", things=(0,)), dict(type="MSMSemSegTester")],
     }
 
 
 def build_every_class(cfg, folder: str) -> list[str]:
     """Build all of them; returns the names, which must be all that start with MSM."""
     from pointcept_msm.host import REGISTRIES
+    from tests.datasets.votenet_folder import write_votenet_folder
     from tests.host.miniature import MODEL, build, make_batches, make_config, make_trainer, write_scenes
 
     write_scenes(folder)
+    write_votenet_folder(f"{folder}/votenet", train=1)
     configs, built = list_configs(folder), []
     for registry in REGISTRIES:
         wanted = {name for name in registry.module_dict if name.startswith("MSM")}
