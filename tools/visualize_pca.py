@@ -1,7 +1,8 @@
 """Features as colours: python tools/visualize_pca.py SCENE... --out DIR [--weights W]
 
-For each scene a coloured `<name>.ply`, a picture `<name>.png` and a page `<name>.html` that opens from disk. One basis
-over all scenes, saved as `basis.npz`; give it as --basis to keep colours comparable from call to call.
+For each scene a coloured `<name>.ply`, a picture `<name>.png` and a page `<name>.html` that opens from disk; of several
+scenes `sheet.png`, too, with all of them. One basis over all scenes, saved as `basis.npz`; give it as --basis to keep
+colours comparable from call to call.
 """
 
 import sys
@@ -17,34 +18,60 @@ def main(argv):
     from tempfile import TemporaryDirectory
 
     from pointcept_msm.features.batch import Failure, extract_files, load_extractor, name_scenes, report_failures
-    from pointcept_msm.pictures.feature_pictures import draw_scene, find_prediction
+    from pointcept_msm.pictures.labels import find_names
+    from pointcept_msm.pictures.render import read_view, save_view
+    from pointcept_msm.pictures.show import draw_scene, draw_sheet, find_level
+    from pointcept_msm.runtime.errors import UserError
 
-    named, failures = name_scenes(args.scenes), []
+    view, named, failures, drawn = read_view(args), name_scenes(args.scenes), [], []
+    if args.save_view and len(named) > 1:
+        raise UserError("--save-view with several scenes: each is seen from elsewhere; draw one of them")
     extractor = load_extractor(args)
-    shown = find_level(args.level, extractor)
+    shown = find_level(args.level, extractor.levels)
     bases = read_bases(args.basis, extractor) if args.basis else None
     with TemporaryDirectory(dir=args.out, prefix=".features-") as folder:
-        scenes = extract_files(extractor, named, failures)
+        scenes = (keep_on_disk(done, folder) for done in extract_files(extractor, named, failures))
         if bases is None:  # one basis over all scenes: their features wait on disk
-            scenes = [keep_on_disk(done, folder) for done in scenes]
+            scenes = list(scenes)
             bases = fit_and_save(scenes, extractor, Path(args.out) / "basis.npz") if scenes else None
         for done in scenes:
             try:
                 prediction = find_prediction(args.predictions, done.name, len(done.features))
-            except ValueError as error:
+            except UserError as error:
                 failures.append(Failure(done.name, str(error)))
                 continue
-            some = dict(max_points=args.max_points, prediction=prediction, size=tuple(args.size))
-            print(*draw_scene(args.out, done, bases, extractor.levels, shown, **some))
+            names = args.names.split(",") if args.names else find_names(named[done.name])
+            some = dict(max_points=args.max_points, prediction=prediction, names=names)
+            paths, camera = draw_scene(args.out, done, bases, extractor.levels, shown, **some, **view)
+            drawn.append(done)
+            print(*paths)
+        if len(drawn) > 1:
+            small = view | dict(size=(600, 400))
+            draw_sheet(drawn, bases, extractor.levels, [shown], **small).save(Path(args.out) / "sheet.png")
+            print(Path(args.out) / "sheet.png")
+    if args.save_view and drawn:
+        save_view(args.save_view, camera)
     report_failures(failures, len(named))
 
 
-def find_level(level, extractor):
-    """Name of the basis to show: "all", or that of a level number."""
-    names = ["all", *(name for name, _, _ in extractor.levels)]
-    if level == "all" or f"level{level}" in names:
-        return level if level == "all" else f"level{level}"
-    raise ValueError(f"--level {level}: allowed are all and 0 to {len(names) - 2}")
+def find_prediction(folder, name, points):
+    """Class numbers (N,) int64 of `<name>.npy` or `<name>_pred.npy` in `folder`, None where there is none."""
+    import numpy as np
+
+    from pointcept_msm.files.scene_files import load_array
+    from pointcept_msm.runtime.errors import UserError
+
+    paths = [Path(folder or ".") / f"{name}{ending}.npy" for ending in ("", "_pred")]
+    path = next((p for p in paths if folder is not None and p.is_file()), None)
+    if path is None:
+        return None
+    values = load_array(path).reshape(-1)
+    if values.shape != (points,) or values.dtype.kind not in "iu":
+        raise UserError(
+            f"{path} holds {values.dtype} of shape {values.shape}; allowed are integers, one for each of the {points} "
+            "points of the scene's file"
+        )
+    return values.astype(np.int64)
 
 
 def keep_on_disk(done, folder):
@@ -65,19 +92,19 @@ def fit_and_save(scenes, extractor, path):
 
 
 def read_bases(path, extractor):
-    """The bases of a file; ValueError when they were fitted to other weights."""
+    """The bases of a file; UserError when they were fitted to other weights."""
     from pointcept_msm.pictures.pca import load_bases
+    from pointcept_msm.runtime.errors import UserError
 
     bases, meta = load_bases(path)
     if meta.get("weights_sha256") != extractor.digest:
-        raise ValueError(
-            f"{path} was fitted with other weights, its colours would mean nothing here: leave out --basis"
-        )
+        raise UserError(f"{path} was fitted with other weights, its colours would mean nothing here: leave out --basis")
     return bases
 
 
 def build_parser():
     from pointcept_msm.features.batch import add_scene_arguments
+    from pointcept_msm.pictures.render import add_view_arguments
 
     parser = OneSentenceParser(description=__doc__.splitlines()[0])
     add_scene_arguments(parser)
@@ -85,9 +112,8 @@ def build_parser():
     parser.add_argument(
         "--level", default="all", metavar="L", help="level of the .ply and .png: all, 0 (finest), 1, ..."
     )
-    parser.add_argument(
-        "--size", type=int, nargs=2, default=(1200, 800), metavar=("WIDTH", "HEIGHT"), help="of the .png"
-    )
+    add_view_arguments(parser)
+    parser.add_argument("--names", metavar="A,B,...", help="of the classes (default: from a classes.json above it)")
     parser.add_argument(
         "--predictions",
         metavar="DIR",

@@ -8,12 +8,14 @@ points, C channels, K components.
 import json
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
+from zipfile import BadZipFile
 
 import numpy as np
 import torch
 
 from pointcept_msm.files.atomic import replace_file
 from pointcept_msm.probing.knn import LevelSlice, normalise_levels
+from pointcept_msm.runtime.errors import UserError
 
 COMPONENTS = 16  # the first three are colours, all together stand for the features in the viewer
 SAMPLE = 60_000  # rows a basis is fitted to
@@ -38,13 +40,11 @@ def fit_basis(
 ) -> PcaBasis:
     """One basis for arrays (N_i, C) of several scenes; deterministic, signs included.
 
-    Every scene has the same weight. components is cut to C. ValueError: no rows, or rows that are not finite.
+    Every scene has the same weight. components is cut to C. UserError: no rows, or rows that are not finite.
     """
     sample = sample_rows(features)
     if not len(sample) or not np.isfinite(sample).all():
-        raise ValueError(
-            f"{len(sample)} rows of features, not all finite: give at least one row, and check the weights"
-        )
+        raise UserError(f"{len(sample)} rows of features, not all finite: give at least one row, and check the weights")
     blocks = [(s.start, s.stop) for _, _, s in levels] if levels else [(0, sample.shape[1])]
     rows = _normalise(sample, blocks).astype(np.float64)
     centre = np.median(rows, axis=0)
@@ -72,9 +72,9 @@ def find_range(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def project(basis: PcaBasis, feat: np.ndarray) -> np.ndarray:
-    """Coordinates (N, K) float32 of features (N, C) in the basis. ValueError: another width."""
+    """Coordinates (N, K) float32 of features (N, C) in the basis. UserError: another width."""
     if feat.shape[1] != len(basis.centre):
-        raise ValueError(
+        raise UserError(
             f"features are {feat.shape[1]} wide, the basis {len(basis.centre)}: use one fitted with the same weights"
         )
     out = np.empty((len(feat), len(basis.components)), dtype=np.float32)
@@ -114,19 +114,17 @@ def save_bases(path, bases: Mapping[str, PcaBasis], meta: Mapping) -> None:
 
 
 def load_bases(path) -> tuple[dict[str, PcaBasis], dict]:
-    """(bases, meta) as `save_bases` wrote them. ValueError: another file."""
+    """(bases, meta) as `save_bases` wrote them. UserError: another file."""
     try:
         with np.load(path, allow_pickle=False) as archive:
             arrays = {key: archive[key] for key in archive.files}
         meta = json.loads(str(arrays.pop("meta")))
         names = dict.fromkeys(key.rpartition(".")[0] for key in arrays)
         bases = {n: PcaBasis(*(arrays[f"{n}.{field}"] for field in PcaBasis._fields)) for n in names}
-    except FileNotFoundError:
-        raise FileNotFoundError(f"no basis at {path}: leave out --basis to fit one, it is saved as basis.npz") from None
-    except Exception as error:  # whatever numpy, zipfile and json say of a foreign file
-        reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise ValueError(
-            f"{path} is no basis of visualize_pca.py ({reason}): give a basis.npz that it wrote"
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, BadZipFile) as error:
+        raise UserError(
+            f"{path} is no basis of visualize_pca.py ({str(error).splitlines()[0]}): give a basis.npz that it wrote, "
+            "or leave out --basis to fit one"
         ) from error
     return {n: b._replace(blocks=[tuple(map(int, block)) for block in b.blocks]) for n, b in bases.items()}, meta
 

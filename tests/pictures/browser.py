@@ -126,6 +126,12 @@ class Browser:
     def wheel(self, x, y, amount):
         self.mouse("mouseWheel", x, y, deltaX=0, deltaY=amount)
 
+    def press(self, key):
+        """One key, as the browser names it."""
+        text = {"text": key} if len(key) == 1 else {}
+        self.send("Input.dispatchKeyEvent", type="keyDown", key=key, **text)
+        self.send("Input.dispatchKeyEvent", type="keyUp", key=key)
+
     def click_button(self, text):
         """Click the button with that text."""
         place = f"[...document.querySelectorAll('button')].find((b) => b.textContent === {json.dumps(text)})"

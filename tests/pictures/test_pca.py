@@ -14,6 +14,7 @@ from pointcept_msm.pictures.pca import (
     sample_rows,
     save_bases,
 )
+from pointcept_msm.runtime.errors import UserError
 
 LEVELS = [("level0", 0.02, slice(0, 8)), ("level1", 0.04, slice(8, 12))]
 
@@ -98,10 +99,9 @@ def test_bases_on_disk(tmp_path):
 
 
 def test_foreign_bases_are_refused(tmp_path):
-    with pytest.raises(FileNotFoundError, match="no basis at"):
-        load_bases(tmp_path / "nowhere.npz")
     np.savez(tmp_path / "other.npz", feat=np.zeros(3))
     (tmp_path / "text.npz").write_text("x")
-    for name in ("other", "text"):
-        with pytest.raises(ValueError, match=r"no basis of visualize_pca.py"):
+    (tmp_path / "zip.npz").write_bytes(b"PK\3\4 cut")
+    for name in ("other", "text", "zip", "nowhere"):
+        with pytest.raises(UserError, match=r"no basis of visualize_pca.py"):
             load_bases(tmp_path / f"{name}.npz")
