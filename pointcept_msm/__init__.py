@@ -25,6 +25,13 @@ def load(*args, **kwargs):
     return load_extractor(*args, **kwargs)
 
 
+def show(*args, **kwargs):
+    """A picture (PIL image) of the features of a scene, or of several; see `pointcept_msm.pictures.show.show`."""
+    from pointcept_msm.pictures.show import show as show_features
+
+    return show_features(*args, **kwargs)
+
+
 # `python -m pointcept_msm.link` may come before torch is installed, so it registers nothing.
 if not (sys.argv[:1] == ["-m"] and f"{__name__}.link" in sys.orig_argv):
     _register()

@@ -11,10 +11,11 @@ from PIL import Image
 from pointcept_msm.datasets.inputs import EVERYWHERE
 from pointcept_msm.datasets.normals import estimate_normals
 from pointcept_msm.features.batch import Extraction
-from pointcept_msm.features.extractor import FeatureExtractor
+from pointcept_msm.features.extractor import FeatureExtractor, load
 from pointcept_msm.files.atomic import replace_file
 from pointcept_msm.files.scene_files import write_scene_file
 from pointcept_msm.files.scene_io import load_scene
+from pointcept_msm.files.weights import DEFAULT_WEIGHTS
 from pointcept_msm.pictures.labels import SPREAD, color_table, list_entries, number_instances
 from pointcept_msm.pictures.page import Layer, build_page
 from pointcept_msm.pictures.pca import PcaBasis, color_features, color_values, fit_bases, project
@@ -24,19 +25,20 @@ from pointcept_msm.runtime.errors import UserError
 LABELS = ("segment", "prediction", "instance")
 
 
-def show(scenes, extractor: FeatureExtractor, level="all", size=(900, 600), **view) -> Image.Image:
-    """A picture of a scene's features, or for a list of scenes a sheet: colours, where there are any, beside features.
+def show(scenes, extractor: FeatureExtractor | str | Path | None = None, level="all", **view) -> Image.Image:
+    """A picture of a scene's features beside its colours, if it has any; of several scenes a row for each.
 
-    scenes: what `extract` takes, or paths; level: all, or the number of one; view: of `draw_layer`.
+    scenes: what `extract` takes, or paths, or a list of either. extractor: one, or the name or path of its weights, or
+    None for the shipped ones. level: all, or the number of one. view: of `draw_layer`, such as azimuth and size.
     """
-    scenes = scenes if isinstance(scenes, (list, tuple)) else [scenes]
+    if not isinstance(extractor, FeatureExtractor):
+        extractor = load(extractor or DEFAULT_WEIGHTS)
     done = []
-    for number, scene in enumerate(scenes):
+    for scene in scenes if isinstance(scenes, (list, tuple)) else [scenes]:
         scene = extractor.prepare(load_scene(scene) if isinstance(scene, (str, Path)) else scene)
-        name = scene.name if "name" in scene.arrays or len(scenes) == 1 else f"scene {number}"
-        done.append(Extraction(name, scene.arrays, scene.filled, extractor.extract(scene), 0.0))
-    bases, key = fit_bases([each.features for each in done], extractor.levels), find_level(level, extractor.levels)
-    return draw_sheet(done, bases, extractor.levels, [key], size=size, **view)
+        done.append(Extraction(scene.name, scene.arrays, scene.filled, extractor.extract(scene), 0.0))
+    bases = fit_bases([each.features for each in done], extractor.levels)
+    return draw_sheet(done, bases, extractor.levels, [find_level(level, extractor.levels)], **view)
 
 
 def find_level(level, levels) -> str:
