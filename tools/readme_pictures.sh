@@ -1,5 +1,5 @@
 #!/bin/sh
-# The README's pictures of features, again: sh tools/readme_pictures.sh
+# The README's pictures, again: sh tools/readme_pictures.sh
 # Of one procedural room, with the shipped weights, into docs/images. The page is photographed where there is a Chromium;
 # POINT=12345 chooses the point whose similarity it shows.
 cd "$(dirname "$0")/.." || exit 1
@@ -17,29 +17,27 @@ from pointcept_msm.files.scene_io import load_scene, save_scene
 save_scene(sys.argv[2], {"coord": load_scene(sys.argv[1])["coord"]})
 END
 
-draw() { # scene, picture's name, further arguments
-    scene=$1 name=$2
-    shift 2
-    python tools/visualize_pca.py "$scene" --out "$work/$name" --size 900 600 --fill-color 127.5 "$@"
-    mv "$work/$name/$(basename "$scene" .ply).png" "$work/$name.png"
-}
-draw "$room" room_features
-draw "$room" room_fine --basis "$work/room_features/basis.npz" --level 0
-draw "$room" room_coarse --basis "$work/room_features/basis.npz" --level 3
-draw "$work/bare.ply" room_bare # a basis of its own, as for anyone who has that one file
+size="--size 900 600" view="--view $work/view.json"
+python tools/render_scene.py "$room" --out "$work/room.png" $size --save-view "$work/view.json"
+python tools/render_scene.py "$room" --out "$work/room_labels.png" --show segment $size $view
+python tools/visualize_pca.py "$room" --out "$work/pca" $size $view
+python tools/visualize_pca.py "$work/bare.ply" --out "$work/pca" $size $view --fill-color 127.5 # a basis of its own
+mv "$work/pca/room_0000.png" "$work/room_features.png"
+mv "$work/pca/bare.png" "$work/room_bare.png"
 
 browser=$(command -v chromium || command -v chromium-browser || command -v google-chrome || true)
 if [ -n "$browser" ]; then
     "$browser" --headless=new --no-sandbox --use-angle=swiftshader --enable-unsafe-swiftshader --hide-scrollbars \
-        --window-size=1200,800 --virtual-time-budget=30000 --user-data-dir="$work/profile" \
-        --screenshot="$work/viewer.png" "file://$work/room_features/room_0000.html#point=${POINT:-1583}" 2>/dev/null
+        --window-size=1100,620 --virtual-time-budget=30000 --user-data-dir="$work/profile" \
+        --screenshot="$work/viewer.png" "file://$work/pca/room_0000.html#point=${POINT:-55865}" 2>/dev/null
 else
     echo "readme_pictures.sh: no Chromium here, docs/images/viewer.png stays as it is"
 fi
-for name in room_features room_fine room_coarse room_bare viewer; do # 256 colours: a third of the size
+for name in room room_labels room_features room_bare viewer; do # as small as they are without losing a colour
     [ ! -f "$work/$name.png" ] || python -c "
 import sys
 from PIL import Image
-Image.open(sys.argv[1]).convert('RGB').quantize(256).save(sys.argv[2], optimize=True)" "$work/$name.png" "docs/images/$name.png"
+picture = Image.open(sys.argv[1]).convert('RGB')
+(picture.quantize(256) if 'room.png' in sys.argv[1] else picture).save(sys.argv[2], optimize=True)" "$work/$name.png" "docs/images/$name.png"
 done
 ls -l docs/images
