@@ -17,7 +17,7 @@ LICENCE = "that of the run's author and data"  # unless the config's `licence` s
 
 def count_steps(trainer):
     """Optimizer steps taken so far, in either host (the schedule moves once a step)."""
-    return getattr(trainer, "global_step", trainer.scheduler.last_epoch)
+    return trainer.global_step if hasattr(trainer, "global_step") else trainer.scheduler.last_epoch
 
 
 def find_networks(model):

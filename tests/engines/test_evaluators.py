@@ -30,7 +30,7 @@ def make_trainer(folder, epoch=0, **dataset):
     loader = SimpleNamespace(dataset=ProbeToyDataset(scenes=6, **dataset))
     cfg = Config(dict(grid_size=0.1, data=dict(num_classes=3), save_path=str(folder)))
     facts = dict(comm_info={}, writer=None, epoch=epoch, max_epoch=4, global_step=7)
-    return SimpleNamespace(model=model, train_loader=loader, cfg=cfg, scheduler=SimpleNamespace(last_epoch=7), **facts)
+    return SimpleNamespace(model=model, train_loader=loader, cfg=cfg, **facts)
 
 
 def test_hook_measures_and_leaves_the_trainer_alone(tmp_path):
@@ -153,7 +153,6 @@ BATCH = dict(
 def make_segmentation(model, batches, folder):
     cfg = Config(dict(evaluate=True, save_path=str(folder), data=dict(num_classes=3, names=["low", "high", "none"])))
     facts = dict(comm_info={}, writer=None, epoch=0, logger=logging.getLogger("msm"), global_step=3)
-    facts["scheduler"] = SimpleNamespace(last_epoch=3)
     hook = MSMSemSegEvaluator()
     hook.trainer = SimpleNamespace(model=model, val_loader=batches, cfg=cfg, **facts)
     return hook

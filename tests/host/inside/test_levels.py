@@ -74,7 +74,7 @@ def test_evaluator_judges_a_supervised_backbone(tmp_path):
     write_scenes(tmp_path / "data")
 
     class Trainer:
-        epoch, max_epoch, writer, comm_info = 0, 1, None, {}
+        epoch, max_epoch, global_step, writer, comm_info = 0, 1, 4, None, {}
         cfg = make_config(tmp_path)
 
     class Segmentor(torch.nn.Module):
