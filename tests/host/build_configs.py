@@ -32,7 +32,8 @@ def check_dataset(cfg) -> None:
 
 def check_training(cfg) -> None:
     """Model, optimiser with its groups, schedule and hooks."""
-    cfg.model.pop("weight", None)  # a file of another run
+    if cfg.model.get("backbone"):
+        cfg.model.pop("weight", None)  # a file of another run
     if importlib.util.find_spec("flash_attn") is None and "enable_flash" in (cfg.model.get("backbone") or {}):
         cfg.model.backbone.enable_flash = False  # a library that only a GPU has
     key = repr(sorted(cfg.model.items(), key=str))

@@ -45,6 +45,7 @@ def list_configs(folder: str) -> dict:
                 "MaskingHook",
                 "MetricsWriter",
                 "ProbeEvaluator",
+                "SemSegEvaluator",
                 "TeacherHook",
             )
         ],
@@ -71,7 +72,8 @@ def build_every_class(cfg, folder: str) -> list[str]:
                 make_trainer(make_config(f"{folder}/run"), make_batches(1))
             elif registry.name == "testers":
                 model = build(MODEL)
-                registry.build(dict(config, cfg=make_config(f"{folder}/run"), model=model, test_loader=[]))
+                cfg = make_config(f"{folder}/run", data=dict(train=dict(type="ListLoader"), num_classes=3))
+                registry.build(dict(config, cfg=cfg, model=model, test_loader=[]))
             else:
                 (build if registry.name == "models" else registry.build)(dict(config))
             built.append(config["type"])
