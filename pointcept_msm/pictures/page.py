@@ -104,20 +104,11 @@ def _pack(coord, normal, layers, embedding, rows):
     ]
     raw = b"".join(np.ascontiguousarray(array.T).tobytes() for array in arrays)
     near, far = find_box(coord)  # what to look at first
-    meta = dict(
-        points=len(rows),
-        width=embedding.shape[1],
-        origin=low.tolist(),
-        extent=extent.tolist(),
-        spacing=2 * float(np.median(radius)),
-        size=2 * float(radius.max()),
-        middle=((near + far) / 2 - low).tolist(),
-        half=np.maximum((far - near) / 2, 1e-2).tolist(),
-        azimuth=find_azimuth(normal, np.deg2rad(45)),
-        cull=looks_in(coord, normal),
-        layers=[
-            dict(name=key, title=layer.title, legend=layer.legend and [[*color, name] for color, name in layer.legend])
-            for key, layer in layers.items()
-        ],
-    )
+    sizes = dict(spacing=2 * float(np.median(radius)), size=2 * float(radius.max()))
+    place = dict(middle=((near + far) / 2 - low).tolist(), half=np.maximum((far - near) / 2, 1e-2).tolist())
+    view = dict(azimuth=find_azimuth(normal, np.deg2rad(45)), cull=looks_in(coord, normal))
+    legends = [layer.legend and [[*color, name] for color, name in layer.legend] for layer in layers.values()]
+    named = [dict(name=k, title=v.title, legend=each) for (k, v), each in zip(layers.items(), legends)]
+    meta = dict(points=len(rows), width=embedding.shape[1], origin=low.tolist(), extent=extent.tolist(), layers=named)
+    meta |= sizes | place | view
     return meta, gzip.compress(raw, LEVEL, mtime=0)

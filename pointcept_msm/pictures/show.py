@@ -86,8 +86,7 @@ def draw_scene(
     shown: the layer whose colours the `.ply` and `.png` have. prediction (N,): a layer of its own, as labels. names: of
     the classes. view: of `draw_layer`.
     """
-    if prediction is not None:
-        done = done._replace(scene={**done.scene, "prediction": prediction})
+    done = done if prediction is None else done._replace(scene={**done.scene, "prediction": prediction})
     coord, normal = done.scene["coord"], find_normals(done)
     layers, embedding = color_layers(done, bases, levels, names)
     paths = [Path(folder) / f"{done.name}.{kind}" for kind in ("ply", "png", "html")]
