@@ -16,6 +16,7 @@ from pointcept_msm.files.scene_io import load_scene
 from pointcept_msm.files.weights import SHIPPED, find_weights, list_shipped, load_checkpoint
 from pointcept_msm.host.runner import add_probe_arguments, probe_command
 from pointcept_msm.link import PACKAGE, find_configs
+from pointcept_msm.pictures.show import add_show_arguments, show_command
 from pointcept_msm.runtime.command_line import OneSentenceParser, run_command
 
 
@@ -72,6 +73,7 @@ def models_command(args) -> None:
 SUBCOMMANDS = {
     "inspect": Subcommand("look at scans before use: size, density, fields", add_input_arguments, inspect_command),
     "extract": Subcommand("features of scans, one vector a point, to files", add_extract_arguments, extract_command),
+    "show": Subcommand("pictures of features: .png, .ply, a page to click in", add_show_arguments, show_command),
     "convert": Subcommand("other people's checkpoints to one safe file", add_convert_arguments, convert_command),
     "probe": Subcommand("judge weights on labelled scenes, by a packaged config", add_probe_arguments, probe_command),
     "models": Subcommand("the weights inside the package", lambda parser: None, models_command),

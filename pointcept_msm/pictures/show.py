@@ -1,25 +1,49 @@
-"""Pictures of features: layers to colour a scene by, the files that tools/visualize_pca.py writes, one call for
-notebooks.
-"""
+"""Pictures of features: layers to colour a scene by, one call for notebooks, and the command `msm show`."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 from PIL import Image
 
 from pointcept_msm.datasets.inputs import EVERYWHERE
 from pointcept_msm.datasets.normals import estimate_normals
-from pointcept_msm.features.batch import Extraction
+from pointcept_msm.features.batch import (
+    Extraction,
+    Failure,
+    add_scene_arguments,
+    check_outputs,
+    extract_files,
+    load_extractor,
+    name_scenes,
+    report_failures,
+)
 from pointcept_msm.features.extractor import FeatureExtractor, load
 from pointcept_msm.files.atomic import replace_file
-from pointcept_msm.files.scene_files import write_scene_file
+from pointcept_msm.files.scene_files import load_array, write_scene_file
 from pointcept_msm.files.scene_io import load_scene
 from pointcept_msm.files.weights import DEFAULT_WEIGHTS
-from pointcept_msm.pictures.labels import SPREAD, color_table, list_entries, number_instances
+from pointcept_msm.pictures.labels import SPREAD, color_table, find_names, list_entries, number_instances
 from pointcept_msm.pictures.page import Layer, build_page
-from pointcept_msm.pictures.pca import PcaBasis, color_features, color_values, fit_bases, project
-from pointcept_msm.pictures.render import Camera, make_sheet, place_camera, render
+from pointcept_msm.pictures.pca import (
+    PcaBasis,
+    color_features,
+    color_values,
+    fit_bases,
+    load_bases,
+    project,
+    save_bases,
+)
+from pointcept_msm.pictures.render import (
+    Camera,
+    add_view_arguments,
+    make_sheet,
+    place_camera,
+    read_view,
+    render,
+    save_view,
+)
 from pointcept_msm.runtime.errors import UserError
 
 LABELS = ("segment", "prediction", "instance")
@@ -140,3 +164,80 @@ def find_normals(done: Extraction) -> np.ndarray:
 
 def _to_bytes(rgb):
     return np.rint(255 * rgb).astype(np.uint8)
+
+
+def add_show_arguments(parser) -> None:
+    """Arguments of `show_command`."""
+    add_scene_arguments(parser, "pictures")
+    parser.add_argument("--basis", metavar="FILE", help="basis.npz of an earlier call, for the same colours")
+    parser.add_argument("--level", default="all", metavar="L", help="of .ply and .png: all, 0 (finest), 1, ...")
+    add_view_arguments(parser)
+    parser.add_argument("--names", metavar="A,B,...", help="of the classes (default: from a classes.json above it)")
+    parser.add_argument("--predictions", metavar="DIR", help="class numbers: <scene>.npy or <scene>_pred.npy (N,)")
+    parser.add_argument("--max-points", type=int, metavar="N", help="of the page (default: as many as 30 MB hold)")
+
+
+def show_command(args) -> None:
+    """A `.ply`, a `.png` and a page of each scene, in colours of one basis, and of several a sheet: `msm show`,
+    tools/visualize_pca.py. UserError: scenes that gave nothing, a basis of other weights.
+    """
+    view, named, failures, drawn = read_view(args), name_scenes(args.scenes), [], []
+    if args.save_view and len(named) > 1:
+        raise UserError("--save-view with several scenes: each is seen from elsewhere; show one of them")
+    check_outputs(args.out, named, ("ply", "png", "html"))
+    extractor = load_extractor(args)
+    shown, bases = find_level(args.level, extractor.levels), None
+    if args.basis:
+        bases, meta = load_bases(args.basis)
+        if meta.get("weights_sha256") != extractor.digest:
+            raise UserError(f"{args.basis} was fitted with other weights, its colours would mean nothing here")
+    with TemporaryDirectory(dir=args.out, prefix=".features-") as folder:
+        scenes = (_keep_on_disk(done, folder) for done in extract_files(extractor, named, failures))
+        if bases is None:  # one basis over all scenes: their features wait on disk
+            scenes = list(scenes)
+            bases = fit_bases([done.features for done in scenes], extractor.levels) if scenes else {}
+            save_bases(Path(args.out) / "basis.npz", bases, {"weights_sha256": extractor.digest})
+        for done in scenes:
+            names = args.names.split(",") if args.names else find_names(named[done.name])
+            try:
+                prediction = find_prediction(args.predictions, done.name, len(done.features))
+            except UserError as error:
+                failures.append(Failure(done.name, str(error)))
+                continue
+            some = dict(max_points=args.max_points, prediction=prediction, names=names)
+            paths, camera = draw_scene(args.out, done, bases, extractor.levels, shown, **some, **view)
+            drawn.append(done)
+            print(*paths)
+        if args.save_view and drawn:
+            save_view(args.save_view, camera)
+        if len(drawn) > 1:
+            sheet = draw_sheet(drawn, bases, extractor.levels, [shown], **view | dict(size=(600, 400)))
+            sheet.save(Path(args.out) / "sheet.png")
+            print(Path(args.out) / "sheet.png")
+    report_failures(failures, len(named))
+    print(f"next: open {paths[-1]} in a browser")
+
+
+def _keep_on_disk(done: Extraction, folder) -> Extraction:
+    """The same with its features in a file of `folder`, read back piece by piece."""
+    path = Path(folder) / f"{done.name}.npy"
+    np.save(path, done.features)
+    return done._replace(features=np.load(path, mmap_mode="r"))
+
+
+def find_prediction(folder, name: str, points: int) -> np.ndarray | None:
+    """Class numbers (N,) int64 of `<name>.npy` or `<name>_pred.npy` in `folder`, None where there is none.
+
+    UserError: they are not one whole number a point.
+    """
+    paths = [Path(folder or ".") / f"{name}{ending}.npy" for ending in ("", "_pred")]
+    path = next((p for p in paths if folder is not None and p.is_file()), None)
+    if path is None:
+        return None
+    values = load_array(path).reshape(-1)
+    if values.shape != (points,) or values.dtype.kind not in "iu":
+        raise UserError(
+            f"{path} holds {values.dtype} of shape {values.shape}; allowed are integers, one for each of the {points} "
+            "points of the scene's file"
+        )
+    return values.astype(np.int64)

@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 
 from pointcept_msm.datasets.scenes import MSMRoomsDataset
+from pointcept_msm.files.scene_io import save_scene
 from pointcept_msm.host import DATASETS, build_dataset
+from pointcept_msm.runtime.errors import UserError
 
 SMALL = dict(rooms=2, points=1500, seed=3)
 KEYS = {"coord", "color", "normal", "segment", "instance", "name", "split"}
@@ -66,3 +68,11 @@ def test_wrong_arguments_are_explained(root, tmp_path):
         MSMRoomsDataset(data_root=str(tmp_path), rooms=0)
     with pytest.raises(ValueError, match="holds rooms made with"):
         MSMRoomsDataset(split="train", data_root=root, **{**SMALL, "seed": 4})
+
+
+def test_a_folder_of_scenes_of_one_s_own_is_refused_and_left_alone(tmp_path):
+    save_scene(tmp_path / "train" / "office", dict(coord=np.random.default_rng(0).uniform(size=(50, 3))))
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(UserError, match=r"holds train, which no generator of rooms made.*MSMScenesDataset"):
+        MSMRoomsDataset(data_root=str(tmp_path), **SMALL)
+    assert sorted(tmp_path.rglob("*")) == before

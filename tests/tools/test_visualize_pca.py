@@ -122,3 +122,11 @@ def test_a_saved_view_is_used_again_and_classes_have_names(tmp_path, capsys):
     assert {name for *_, name in legend} == {"wall", "rug", "lamp", "unknown"}
     code, _, errors = call(capsys, "visualize_pca", *scenes[:2], "--weights", weights, *first)
     assert code == 1 and "--save-view with several scenes" in errors[0]
+
+
+def test_the_scan_itself_is_never_written_over(tmp_path, capsys):
+    save_scene(tmp_path / "scan.ply", make_scene())
+    before = (tmp_path / "scan.ply").read_bytes()
+    code, _, errors = call(capsys, "visualize_pca", tmp_path / "scan.ply", "--out", tmp_path)
+    assert code != 0 and "scan.ply is a scene that is read, and would be written over" in errors[-1]
+    assert (tmp_path / "scan.ply").read_bytes() == before and len(list(tmp_path.iterdir())) == 1
