@@ -86,6 +86,9 @@ class MSMHUNet(nn.Module):
         self.resnet_dec = _conv_stages(widths, conv_depths, rates)
         self.att_dec = _attention_stages(widths, attn_depths, heads, conv_depths, rates, **stage)
         _start_residuals(self, residual_gamma)
+        for block in self.modules():
+            if isinstance(block, ResNetBlock):
+                block.remake = not checkpointing
 
     def forward(self, input_dict):
         """input_dict: grid_coord (V, 3) integers, feat (V, in_channels), offset (B,) cumulative scene ends.
