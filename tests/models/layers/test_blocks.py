@@ -23,9 +23,9 @@ def test_inputs_of_convolutions_are_made_again_with_the_same_gradients(monkeypat
             sizes[tensor.data_ptr()] = tensor.nbytes * (len(tensor) == len(feat))
             return tensor
 
-        with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-            with torch.autocast("cpu", torch.bfloat16, enabled=half):
-                value = block(x, pyramid, 0)
+        autocast = torch.autocast("cpu", torch.bfloat16, enabled=half)
+        with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor), autocast:
+            value = block(x, pyramid, 0)
         value.float().square().sum().backward()  # outside of autocast, as trainers do
         found[remakes] = [value.detach(), x.grad, *(p.grad.clone() for p in block.parameters())]
         kept[remakes] = sum(sizes.values())
