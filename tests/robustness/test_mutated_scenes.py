@@ -162,9 +162,11 @@ def check_bytes(bench, form, field, edit, inside, index):
     scene = bench.run(lambda: load_scene(path), path)
     with time_limit():
         try:
-            assert count_points(path) >= 0 or form != "folder"
+            count = count_points(path)
         except Exception as error:
             assert_explained(error, path)
+        else:
+            assert scene is None or count == len(scene["coord"])
     if scene is not None and form in CHECKED and not inside:
         assert is_part_of(scene, bench.scene), "spoilt numbers were taken for a scene"
 
