@@ -10,6 +10,7 @@ import os
 import sys
 import weakref
 from contextlib import nullcontext, suppress
+from functools import partial
 
 import torch
 from torch.nn.parallel import DistributedDataParallel
@@ -52,17 +53,24 @@ class DefaultTrainer:
         for change in cfg.get("resume_changes") or ():
             self.logger.warning(change)
         self.logger.info(f"Config:\n{format_config(cfg)}", extra={"file_only": True})
-        self.autocast, scaled = self._choose_precision()
+        half = AMP_DTYPE[cfg.amp_dtype] if cfg.enable_amp and self.device.type == "cuda" else None
+        self.autocast = partial(torch.autocast, "cuda", half) if half else nullcontext
+        self.scaler = torch.amp.GradScaler() if half == torch.float16 else None
         self.model = self.build_model()
         self.writer = SummaryWriter(cfg.save_path) if comm.is_main_process() else None
         self.train_loader = self.build_train_loader()
         self.val_loader = self.build_val_loader()
-        self.max_iter = len(self.train_loader) * self.max_epoch
-        self.total_steps = self._count_steps()
+        iterations, accumulate = len(self.train_loader) * self.max_epoch, cfg.gradient_accumulation_steps
+        self.total_steps = min(iterations // accumulate, iterations if cfg.max_steps is None else cfg.max_steps)
+        self.max_iter = iterations if cfg.max_steps is None else min(iterations, self.total_steps * accumulate)
+        if self.total_steps < 1:
+            raise UserError(
+                f"no step would be taken: {iterations} iterations, gradient_accumulation_steps {accumulate}, max_steps "
+                f"{cfg.max_steps}; give more data or epochs, or accumulate less."
+            )
         self.optimizer = build_optimizer(cfg.optimizer, self.model, cfg.param_dicts)
         cfg.scheduler.total_steps = self.total_steps  # where Pointcept's hooks look for it
         self.scheduler = build_scheduler(cfg.scheduler, self.optimizer)
-        self.scaler = torch.amp.GradScaler(self.device.type) if scaled else None
         self.register_hooks(cfg.hooks)
 
     def build_model(self):
@@ -93,31 +101,6 @@ class DefaultTrainer:
                 "resume is on, but no hook loads the checkpoint: add dict(type='CheckpointLoader') to hooks."
             )
         self.hooks.sort(key=lambda hook: getattr(hook, "runs_last", False))  # a checkpoint must see what the others did
-
-    def _count_steps(self):
-        """Optimizer steps of the whole run; `max_iter` is cut to them."""
-        steps, accumulate = self.max_iter // self.cfg.gradient_accumulation_steps, self.cfg.gradient_accumulation_steps
-        if steps < 1:
-            raise UserError(
-                f"the run has {self.max_iter} iterations, fewer than gradient_accumulation_steps "
-                f"({accumulate}): give more data or epochs, or accumulate less."
-            )
-        if self.cfg.max_steps is None:
-            return steps
-        steps = min(steps, self.cfg.max_steps)
-        self.max_iter = min(self.max_iter, steps * accumulate)
-        return steps
-
-    def _choose_precision(self):
-        """(autocast context factory, whether the loss is scaled); half precision on a GPU only."""
-        if not self.cfg.enable_amp:
-            return nullcontext, False
-        if self.cfg.amp_dtype not in AMP_DTYPE:
-            raise UserError(f"amp_dtype is {self.cfg.amp_dtype!r}: choose from {', '.join(AMP_DTYPE)}.")
-        if self.device.type != "cuda":
-            self.logger.info("Training in float32: this is a CPU.")
-            return nullcontext, False
-        return lambda: torch.autocast("cuda", AMP_DTYPE[self.cfg.amp_dtype]), self.cfg.amp_dtype == "float16"
 
     def train(self):
         """Run to the end, or to `max_steps`. An error is written to train.log with its traceback, then raised."""
@@ -201,7 +184,6 @@ class DefaultTrainer:
         self._losses.append(loss.detach())
         self._scenes.extend(map(str, batch.get("name", ())))
         self._gradient_accumulation_counter += 1
-        self.comm_info["step_taken"] = False
         if self._gradient_accumulation_counter >= self.cfg.gradient_accumulation_steps:
             self.take_step()
         if self.device.type == "cpu" and self.next_iter % 50 == 0:
@@ -221,7 +203,6 @@ class DefaultTrainer:
             self.scheduler.step()
             self.global_step += 1
             self.skipped_in_row = 0
-            self.comm_info["step_taken"] = True
         else:
             self._skip_step(finite_loss)
         if self.scaler:

@@ -62,7 +62,7 @@ def test_a_run_and_its_second_call(tmp_path, capsys):
         (["model.type=ToyModle"], "did you mean 'ToyModel'"),
         (["data.train.scenes=0"], "training set is empty"),
         (["weight=nowhere.pth"], "nowhere.pth does not exist"),
-        (["batch_size=1", "gradient_accumulation_steps=99"], "fewer than gradient_accumulation_steps"),
+        (["batch_size=1", "gradient_accumulation_steps=99"], "no step would be taken"),
     ],
 )
 def test_mistakes_end_in_one_sentence(tmp_path, capsys, options, message):
