@@ -25,19 +25,9 @@ flags="-c config, -n name, -g gpus, -m machines, -w weight, -p python"
 
 refuse() {
     case $1 in
-        --c*) near=-c ;;
-        --n*gpu* | --gpu*) near=-g ;;
-        --n*machine* | --machine*) near=-m ;;
-        --n* | --exp*) near=-n ;;
-        --w* | --checkpoint*) near=-w ;;
-        --r*) near=-r ;;
-        --p*) near=-p ;;
-        --o*) stop "unknown flag '$1'; write options last, after a bare --: -- key=value ..." ;;
-        -*) stop "unknown flag '$1'; there are: $flags, and -- key=value ..." ;;
         *=*) stop "'$1' stands before the --; write options last, after a bare --: -- $1" ;;
-        *) stop "'$1' belongs to no flag; there are: $flags, and -- key=value ..." ;;
+        *) stop "unknown flag '$1'; there are: $flags, and -- key=value ..." ;;
     esac
-    stop "unknown flag '$1'; did you mean $near? There are: $flags, and -- key=value ..."
 }
 
 config='' name='' gpus='' machines=1 weight='' resume=false python=''
