@@ -17,6 +17,21 @@ from pointcept_msm.files.scene_io import check_scene
 from pointcept_msm.runtime.errors import UserError
 
 LOGGER = logging.getLogger("msm")
+SOURCES = {  # of data sets by the start of their name
+    "ScanNet": "ScanNet is free for research: request it at http://www.scan-net.org, preprocess it with Pointcept's "
+    "pointcept/datasets/preprocessing/scannet/preprocess_scannet.py (or take the preprocessed archive that Pointcept's "
+    "README links), and link the result at data/scannet",
+    "S3DIS": "request S3DIS from the Stanford building parser, preprocess it with Pointcept's "
+    "pointcept/datasets/preprocessing/s3dis/preprocess_s3dis.py (or take the preprocessed archive that Pointcept's "
+    "README links), and link the result at data/s3dis",
+    "": "point data_root at a folder of <split>/<scene>/coord.npy, color.npy, ...",
+}
+
+
+def no_scenes(name: str, path: Path) -> UserError:
+    """What to say when the data set of that name has no scene at `path`, with the way to get it."""
+    found = "holds no scene" if path.is_dir() else "does not exist"
+    return UserError(f"{name}: {path} {found}; {next(way for key, way in SOURCES.items() if name.startswith(key))}")
 
 
 @DATASETS.register_module()
@@ -24,7 +39,6 @@ class DefaultDataset(Dataset):
     """Scenes of one or several splits; a split is a folder below `data_root` or a JSON list of scene paths in it."""
 
     VALID_ASSETS = ("coord", "color", "normal", "strength", "segment", "instance", "pose")
-    SOURCE = "point data_root at a folder of <split>/<scene>/coord.npy, color.npy, ..."
 
     def __init__(
         self,
@@ -56,8 +70,7 @@ class DefaultDataset(Dataset):
             return sorted(str(Path(self.data_root, scene)) for scene in json.loads(path.read_text()))
         scenes = sorted(str(scene) for scene in path.glob("*") if scene.is_dir())
         if not scenes:
-            found = "is empty" if path.is_dir() else "does not exist"
-            raise UserError(f"{type(self).__name__}: {path} {found}; {self.SOURCE}")
+            raise no_scenes(type(self).__name__, path)
         return scenes
 
     def get_data(self, idx) -> dict:
@@ -92,11 +105,6 @@ class ScanNetDataset(DefaultDataset):
     """ScanNet with 20 classes."""
 
     VALID_ASSETS = ("coord", "color", "normal", "segment20", "instance")
-    SOURCE = (
-        "ScanNet is free for research: request it at http://www.scan-net.org, preprocess it with Pointcept's "
-        "pointcept/datasets/preprocessing/scannet/preprocess_scannet.py (or take the preprocessed archive that "
-        "Pointcept's README links), and link the result at data/scannet"
-    )
 
     def rename_assets(self, data_dict):
         return {"segment" if key in ("segment20", "segment200") else key: data_dict[key] for key in data_dict}
@@ -112,12 +120,6 @@ class ScanNet200Dataset(ScanNetDataset):
 @DATASETS.register_module()
 class S3DISDataset(DefaultDataset):
     """S3DIS; splits are Area_1 to Area_6, names are `Area_x-room`."""
-
-    SOURCE = (
-        "request S3DIS from the Stanford building parser, preprocess it with Pointcept's "
-        "pointcept/datasets/preprocessing/s3dis/preprocess_s3dis.py (or take the preprocessed archive that Pointcept's "
-        "README links), and link the result at data/s3dis"
-    )
 
     def get_data_name(self, idx):
         path = Path(self.data_list[idx % len(self.data_list)])

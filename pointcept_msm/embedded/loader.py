@@ -128,12 +128,15 @@ def start_worker(worker_id, parent):
     signal.signal(signal.SIGTERM, lambda *_: signal.signal(signal.SIGTERM, signal.SIG_DFL))  # a second one counts
 
 
+def refuse_mixing(mix_prob):
+    """UserError for Mix3D: two scenes laid over each other would share voxels, of which a network has one a place."""
+    if mix_prob:
+        raise UserError(f"mix_prob is {mix_prob}: networks on voxels cannot mix scenes (Mix3D), set mix_prob=0.")
+
+
 def build_train_loader(cfg):
     """Loader over `cfg.data.train` for this process; shuffled, `drop_last` when there is more than one batch."""
-    if cfg.mix_prob:
-        raise UserError(
-            f"mix_prob is {cfg.mix_prob}: scenes of voxels cannot be laid over each other (Mix3D), set mix_prob=0."
-        )
+    refuse_mixing(cfg.mix_prob)
     dataset = DATASETS.build(cfg.data.train)
     if not len(dataset):
         raise UserError(f"the training set is empty: check data.train, {dict(cfg.data.train)}.")

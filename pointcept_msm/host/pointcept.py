@@ -11,7 +11,8 @@ import os
 from functools import partial
 from pathlib import Path
 
-from pointcept.datasets.builder import DATASETS, build_dataset
+from pointcept.datasets.builder import DATASETS
+from pointcept.datasets.builder import build_dataset as build_any_dataset
 from pointcept.datasets.defaults import DefaultDataset
 from pointcept.datasets.transform import TRANSFORMS, Compose
 from pointcept.engines.defaults import worker_init_fn
@@ -26,6 +27,8 @@ from pointcept.utils.logger import get_root_logger
 from pointcept.utils.optimizer import OPTIMIZERS
 from pointcept.utils.scheduler import SCHEDULERS
 
+from pointcept_msm.embedded.datasets import no_scenes
+from pointcept_msm.embedded.loader import refuse_mixing
 from pointcept_msm.embedded.optimizer import settle_warmup
 from pointcept_msm.files.weights import digest_tensors
 from pointcept_msm.host.run_files import restore_train_config, set_aside_results
@@ -60,6 +63,24 @@ def open_test_log(save_path: str) -> None:
     get_root_logger(log_file=os.path.join(save_path, "test.log"), file_mode="w")
 
 
+def build_dataset(cfg):
+    """Pointcept's data set of a config; UserError when it, or one that it joins, has no scenes."""
+    return refuse_empty(build_any_dataset(cfg))
+
+
+def refuse_empty(dataset):
+    """The data set. UserError when a split of it, or of one that it joins, has no scenes: Pointcept would go on with
+    the others, or fail far from here. Data sets of this package look for themselves."""
+    for part in getattr(dataset, "datasets", ()):
+        refuse_empty(part)
+    if hasattr(dataset, "data_root") and not type(dataset).__module__.startswith("pointcept_msm."):
+        for split in [dataset.split] if isinstance(dataset.split, str) else dataset.split:
+            path = Path(dataset.data_root, split)
+            if not dataset.data_list or not (path.is_file() or any(path.glob("*"))):
+                raise no_scenes(type(dataset).__name__, path)
+    return dataset
+
+
 def seed_loader_worker(worker_id, num_workers, rank, seed):
     """Pointcept's seed of a loader worker in the first process; in the others one that no process shares."""
     if rank == 0:
@@ -72,13 +93,18 @@ def seed_loader_worker(worker_id, num_workers, rank, seed):
 class MSMTrainer(Trainer):
     """Pointcept's trainer for configs that also run in the embedded host.
 
-    It refuses what Pointcept would silently ignore (`max_steps`), gives each process random streams of its own and the
-    loader worker that `persistent_workers` needs, and lets go of each step's graph once it is taken.
+    It refuses what Pointcept would silently ignore (`max_steps`, a weight or data that are not there) or mix up, gives
+    each process random streams of its own and the loader worker that `persistent_workers` needs, and lets go of each
+    step's graph once it is taken.
     """
 
     def __init__(self, cfg):
         if cfg.get("max_steps") is not None:
             raise UserError(NO_MAX_STEPS)
+        if cfg.weight and not cfg.resume and not os.path.isfile(cfg.weight):
+            raise UserError(f"no checkpoint at {cfg.weight}: give an existing file as weight (-w), or none.")
+        if any(str(part.get("type")).startswith("MSM") for part in (cfg.model, cfg.model.get("backbone") or {})):
+            refuse_mixing(cfg.mix_prob)
         if comm.get_rank() > 0:  # Pointcept: seed + rank * workers, the same for all where there are no workers
             set_seed(cfg.seed, comm.get_rank())
         super().__init__(cfg)
@@ -93,10 +119,22 @@ class MSMTrainer(Trainer):
         if self.cfg.num_worker_per_gpu < 1:
             self.logger.info("=> num_worker gives this process no loader worker, Pointcept needs one: using 1")
             self.cfg.num_worker_per_gpu = 1
-        loader = super().build_train_loader()
+        try:
+            loader = super().build_train_loader()
+        except ValueError:  # torch's, for no scenes at all
+            build_dataset(self.cfg.data.train)
+            raise
+        refuse_empty(loader.dataset)
         loader.worker_init_fn = partial(
             seed_loader_worker, num_workers=loader.num_workers, rank=comm.get_rank(), seed=self.cfg.seed
         )
+        return loader
+
+    def build_val_loader(self):
+        """Pointcept's loader, of scenes that are there."""
+        loader = super().build_val_loader()
+        if loader is not None:
+            refuse_empty(loader.dataset)
         return loader
 
     def build_scheduler(self):
@@ -119,6 +157,12 @@ class MSMTrainer(Trainer):
 class MSMSemSegTester(SemSegTester):
     """SemSegTester loads <save_path>/result/<scene>_pred.npy instead of running the network, whoever wrote it. Here
     they count only if the same weights and the same test data made them; others are moved to result-<n>."""
+
+    def build_test_loader(self):
+        """Pointcept's loader, of scenes that are there."""
+        loader = super().build_test_loader()
+        refuse_empty(loader.dataset)
+        return loader
 
     def test(self):
         """Evaluate as SemSegTester does."""

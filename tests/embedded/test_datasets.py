@@ -75,7 +75,7 @@ def test_missing_data_says_where_to_get_it(tmp_path, kind, hint):
 
 def test_empty_split_and_unusable_settings_are_refused(root):
     (root / "test").mkdir()
-    with pytest.raises(UserError, match="test is empty"):
+    with pytest.raises(UserError, match="test holds no scene"):
         build(root, split="test")
     for setting in (dict(cache=True), dict(test_mode=True, test_cfg=dict())):
         with pytest.raises(UserError, match="need Pointcept"):

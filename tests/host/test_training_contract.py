@@ -5,12 +5,14 @@ Run here in the embedded host, and in a real Pointcept by test_in_pointcept.py.
 
 import json
 import logging
+import shutil
 
 import pytest
 import torch
 
 from pointcept_msm.files.torch_files import read_torch_file
-from pointcept_msm.host import HOOKS, HookBase, register
+from pointcept_msm.host import HOOKS, TRAINERS, HookBase, register
+from pointcept_msm.runtime.errors import UserError
 from tests.host.miniature import GRID, MODEL, build, make_batches, make_config, make_trainer, write_scenes
 from tests.host.miniature import HOOKS as TRAINING_HOOKS
 
@@ -159,6 +161,39 @@ def test_the_probe_chooses_the_best_checkpoint_and_its_lines_reach_the_log(tmp_p
     best = read_torch_file(tmp_path / "run" / "model" / "model_best.pth")
     assert best["best_metric_value"] == pytest.approx(trainer.best_metric_value)
     assert any("probe after epoch 2" in line for line in lines)
+
+
+def build_real_trainer(folder, **changes):
+    """With the host's own loader."""
+    return TRAINERS.get("MSMTrainer")(make_config(folder / "run", **changes))
+
+
+@pytest.mark.parametrize("missing", ["folder", "split", "everything"])
+def test_a_data_set_of_a_joint_training_that_is_not_there_is_refused(tmp_path, missing):
+    """By its name and the place; the others alone would be another training."""
+    write_scenes(tmp_path / "data", count=2)
+    view = dict(type="MSMViews", grid_size=GRID, max_voxels=900, feat_keys=("color", "normal"))
+    parts = [
+        dict(type="DefaultDataset", split="train", data_root=str(tmp_path / "data"), transform=[view]),
+        dict(type="ScanNetDataset", split=["train", "val"], data_root=str(tmp_path / "scannet"), transform=[view]),
+    ]
+    if missing == "split":
+        write_scenes(tmp_path / "scannet", count=1)
+        shutil.rmtree(tmp_path / "scannet/val")
+    train = dict(type="ConcatDataset", datasets=parts[1:] if missing == "everything" else parts)
+    place = tmp_path / "scannet" / ("val" if missing == "split" else "train")
+    with pytest.raises(UserError, match=rf"^ScanNetDataset: {place} does not exist; .*scan-net.org"):
+        build_real_trainer(tmp_path, data=dict(train=train))
+
+
+def test_a_weight_that_is_not_there_is_refused(tmp_path):
+    with pytest.raises(UserError, match=r"nowhere\.pth"):
+        make_trainer(make_config(tmp_path, weight="nowhere.pth"), make_batches(1)).train()
+
+
+def test_mixing_scenes_of_voxels_is_refused_by_its_name(tmp_path):
+    with pytest.raises(UserError, match=r"mix_prob is 0\.8: .*set mix_prob=0"):
+        build_real_trainer(tmp_path, mix_prob=0.8, data=dict(train=dict(type="MSMRoomsDataset")))
 
 
 def test_a_checkpoint_says_which_network_it_holds(tmp_path):

@@ -23,6 +23,8 @@ def train(rank: int, cfg, folder: str) -> None:
     engine.create_ddp_model = functools.partial(engine.create_ddp_model, device_ids=None)
     cfg = default_setup(cfg)
     trainer = engine.TRAINERS.build(dict(type=cfg.train.type, cfg=cfg))
+    streams = comm.all_gather(torch.get_rng_state().double().sum().item())
+    assert streams[0] != streams[1], "both processes would draw the same masks"
     trainer.train()
     model = trainer.model.module
     sums = [torch.cat([p.detach().flatten() for p in part.parameters()]) for part in (model.student, model.teacher)]
@@ -45,7 +47,7 @@ if __name__ == "__main__":
     scenes = dict(type="MSMScenesDataset", split="train", data_root=str(root / "data"))
     views = dict(type="MSMViews", grid_size=GRID, max_voxels=900, feat_keys=("color", "normal"))
     values = dict(
-        seed=3, save_path=str(root / "run"), batch_size=4, num_worker=2, epoch=2, eval_epoch=2, evaluate=True,
+        seed=3, save_path=str(root / "run"), batch_size=4, num_worker=1, epoch=2, eval_epoch=2, evaluate=True,
         feat_keys=("color", "normal"), model=MODEL, hooks=[*HOOKS[:-1], probe, HOOKS[-1]], param_dicts=NO_DECAY,
         optimizer=dict(type="AdamW", lr=0.01, weight_decay=0.05), scheduler=dict(type="OneCycleLR", max_lr=0.01),
         data=dict(train=dict(scenes, transform=[views]), val=scenes),
