@@ -364,8 +364,10 @@ def main() -> int:
     if arguments.part:
         print(json.dumps(named[arguments.part]()))
         return 0
-    import torch
-
+    try:
+        import torch
+    except ModuleNotFoundError:
+        sys.exit("error: this Python has no torch: `sh tools/gpu_check.sh` makes an environment that has it")
     if not torch.cuda.is_available():
         print("no GPU that torch can use; nothing checked", file=sys.stderr)
         return 1

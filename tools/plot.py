@@ -12,6 +12,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+if __name__ == "__main__":  # first: it says how to get what this Python lacks
+    import pointcept_msm  # noqa: F401
 
 import comparison_runs as runs
 import numpy as np

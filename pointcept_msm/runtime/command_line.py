@@ -37,7 +37,8 @@ def build_run_parser(description):
 
 
 def run_command(main, argv=None):
-    """Call `main(argv)` and return the exit code: its own, or 1 for an error that is explained in one sentence.
+    """Call `main(argv)` and return the exit code: its own, or that of an error that is explained in one sentence: 2 for
+    what the user did wrong, as for a wrong argument, 1 for what the machine refuses.
 
     Any other error is a fault of ours and shows its traceback; MSM_DEBUG=1 shows it for the explained ones too.
     """
@@ -54,4 +55,4 @@ def run_command(main, argv=None):
         if os.environ.get("MSM_DEBUG") == "1":
             traceback.print_exc()
         print(f"error: {' '.join(str(error).split())}".encode("utf-8", "backslashreplace").decode(), file=sys.stderr)
-        return 1
+        return 2 if isinstance(error, ValueError) else 1

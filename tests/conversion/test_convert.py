@@ -168,7 +168,7 @@ def test_faulty_files_are_refused_in_one_sentence(tmp_path, capsys, small_state,
     source, words = faulty(kind, small_state, tmp_path)
     out = tmp_path / "out.safetensors"
     code, error = convert(capsys, "--source", "released", "--network-config", config_file, source, out)
-    assert code == 1 and not out.exists()
+    assert code == 2 and not out.exists()
     assert error.count("\n") == 1 and "Traceback" not in error
     assert re.search(words, error), error
 
@@ -182,7 +182,7 @@ def test_code_in_a_pickle_never_runs(tmp_path, capsys, small_state, form):
     else:
         torch.save(content, path, _use_new_zipfile_serialization=form == "torch")
     code, error = convert(capsys, "--source", "released", path, out)
-    assert code == 1 and error.count("\n") == 1 and not out.exists() and not marker.exists()
+    assert code == 2 and error.count("\n") == 1 and not out.exists() and not marker.exists()
     assert "Python code" in error and "nothing of it was run" in error and "weights_only" not in error
     if form == "bare":  # the trap works: a plain unpickling would have sprung it
         pickle.loads(path.read_bytes())
@@ -194,7 +194,7 @@ def test_named_faults_are_accepted(tmp_path, capsys, small_state, config_file):
     state = {k: v for k, v in small_state.items() if k != lost} | {"head.weight": torch.ones(2)}
     source, out = write(tmp_path / "x.pth", state), tmp_path / "x.safetensors"
     arguments = ["--source", "released", "--network-config", config_file, source, out, "--ignore", "head.*"]
-    assert convert(capsys, *arguments)[0] == 1
+    assert convert(capsys, *arguments)[0] == 2
     assert convert(capsys, *arguments, "--ignore", lost)[0] == 0
     converted, _, meta = load_checkpoint(out)
     assert meta["left_at_initial_values"] == [lost] and "head.weight" not in converted
@@ -225,14 +225,14 @@ def test_a_run_of_either_host(tmp_path, capsys, small_state, network, ddp):
 @pytest.mark.parametrize(
     "arguments, code, words",
     [
-        (["--source", "sonata", "IN", "OUT.safetensors"], 1, "there are: released, pointcept, spunet"),
+        (["--source", "sonata", "IN", "OUT.safetensors"], 2, "there are: released, pointcept, spunet"),
         (
             ["--source", "spunet", "--network", "teacher", "THERE", "OUT.safetensors"],
-            1,
+            2,
             "no teacher; there is: backbone",
         ),
-        (["--source", "released", "IN", "OUT.safetensors"], 1, "does not exist"),
-        (["--source", "released", "IN", "OUT.pth"], 1, "must end in .safetensors"),
+        (["--source", "released", "IN", "OUT.safetensors"], 2, "does not exist"),
+        (["--source", "released", "IN", "OUT.pth"], 2, "must end in .safetensors"),
         (["--source", "released", "IN"], 2, "OUT"),
     ],
 )
@@ -255,7 +255,7 @@ data = dict(train=dict(type="X", transform=[dict(type="MSMViews", grid_size=0.04
 """
     (tmp_path / "config.py").write_text(text + f"import os\nos.system('touch {marker}')\n")
     code, error = convert(capsys, "--source", "pointcept", source, out)
-    assert code == 1 and "more than plain values (line 5) and is not run" in error and error.count("\n") == 1
+    assert code == 2 and "more than plain values (line 5) and is not run" in error and error.count("\n") == 1
     assert not marker.exists() and not out.exists()
     (tmp_path / "config.py").write_text(text)
     assert convert(capsys, "--source", "pointcept", source, out) == (0, "")
@@ -271,10 +271,10 @@ def test_a_checkpoint_that_says_what_it_is(tmp_path, capsys, small_state):
     assert convert(capsys, *arguments) == (0, "")
     assert pointcept_msm.load(tmp_path / "x.safetensors").voxel_size == 0.05
     code, error = convert(capsys, *arguments, "--grid-size", 0.02)
-    assert code == 1 and "was trained with voxels of 0.05 m, --grid-size is 0.02" in error
+    assert code == 2 and "was trained with voxels of 0.05 m, --grid-size is 0.02" in error
 
 
 def test_a_run_without_its_config(tmp_path, capsys, small_state):
     source = write(tmp_path / "last.pth", {f"student.backbone.{k}": v for k, v in small_state.items()}, prefix="")
     code, error = convert(capsys, "--source", "pointcept", source, tmp_path / "out.safetensors")
-    assert code == 1 and "--network-config" in error and error.count("\n") == 1
+    assert code == 2 and "--network-config" in error and error.count("\n") == 1

@@ -70,7 +70,7 @@ def test_a_checkpoint_of_any_method_converts(tmp_path, capsys, prefix):
     out = tmp_path / "out.safetensors"
     source = write(tmp_path / "x.pth", state | beside)
     code, error = convert(capsys, "--source", "spunet", source, out)
-    assert code == 1 and "give them in metres with --grid-size" in error and not out.exists()
+    assert code == 2 and "give them in metres with --grid-size" in error and not out.exists()
     assert convert(capsys, "--source", "spunet", source, out, "--grid-size", 0.04) == (0, "")
     converted, config, meta = load_checkpoint(out)
     assert config == dict(type="MSM-SpUNet-v1m1", **SMALL) and meta["network"] == "backbone"
@@ -97,14 +97,14 @@ def test_faulty_files(tmp_path, capsys, change, words):
     code, error = convert(
         capsys, "--source", "spunet", write(tmp_path / "x.pth", state), tmp_path / "o.safetensors", *SIZE
     )
-    assert code == 1 and error.count("\n") == 1 and re.search(words, error), error
+    assert code == 2 and error.count("\n") == 1 and re.search(words, error), error
     assert not (tmp_path / "o.safetensors").exists()
 
 
 def test_inputs_must_be_known(tmp_path, capsys):
     source, out = write(tmp_path / "x.pth", make_state(in_channels=3)), tmp_path / "out.safetensors"
     code, error = convert(capsys, "--source", "spunet", source, out)
-    assert code == 1 and "nothing says what the 3 inputs" in error and error.count("\n") == 1
+    assert code == 2 and "nothing says what the 3 inputs" in error and error.count("\n") == 1
     assert (
         convert(
             capsys,
@@ -127,7 +127,7 @@ def test_inputs_must_be_known(tmp_path, capsys):
     code, error = convert(
         capsys, "--source", "spunet", write(source, lacking), out, "--ignore", "*bn1*", "--grid-size", 0.02
     )
-    assert code == 1 and "initial values are not known" in error
+    assert code == 2 and "initial values are not known" in error
 
 
 def test_outside_pointcept_loading_says_where_it_runs(tmp_path, capsys):

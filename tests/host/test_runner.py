@@ -172,7 +172,7 @@ def test_a_second_run_in_the_same_folder_is_refused_and_changes_nothing(tmp_path
             assert time.monotonic() < deadline, "the run never came to its second step"
             time.sleep(0.05)
         before = list_files(folder)
-        assert call_train(folder, option) == 1
+        assert call_train(folder, option) == 2
         error = capsys.readouterr().err.strip().splitlines()[-1]
         assert "is being written by another process" in error
         assert list_files(folder) == before

@@ -18,12 +18,12 @@ def fail(error):
 
 
 def test_a_mistake_is_one_sentence_with_its_traceback_for_those_who_ask(capsys, monkeypatch):
-    assert run_command(fail(UserError("two\nlines of \udcff")), []) == 1
+    assert run_command(fail(UserError("two\nlines of \udcff")), []) == 2
     assert capsys.readouterr().err == "error: two lines of \\udcff\n"
     assert run_command(fail(FileNotFoundError(2, "No such file", "x.ply")), []) == 1
     assert capsys.readouterr().err == "error: [Errno 2] No such file: 'x.ply'\n"
     monkeypatch.setenv("MSM_DEBUG", "1")
-    assert run_command(fail(UserError("sentence")), []) == 1 and "Traceback" in capsys.readouterr().err
+    assert run_command(fail(UserError("sentence")), []) == 2 and "Traceback" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("error", [KeyError("x"), TypeError("x"), RuntimeError("x"), IndexError("x")])

@@ -74,4 +74,4 @@ def test_what_is_not_there(tmp_path, capsys, tool, arguments, words):
     if words:
         assert fails(code, errors, *words)
     else:
-        assert code == 1 and "nothing does not exist" in errors[-1] and not any("Traceback" in e for e in errors)
+        assert code == 2 and "nothing does not exist" in errors[-1] and not any("Traceback" in e for e in errors)

@@ -33,7 +33,7 @@ def test_a_bad_scene_does_not_stop_the_others(tmp_path, capsys):
     scenes, weights, out = write_scenes(tmp_path), write_weights(tmp_path), tmp_path / "out"
     order = [scenes[3], scenes[2], tmp_path / "nowhere", scenes[0]]
     code, _, errors = call(capsys, "extract_features", *order, "--weights", weights, "--out", out)
-    assert code == 1 and sorted(p.stem for p in out.glob("*.npz")) == ["room_a"]
+    assert code == 2 and sorted(p.stem for p in out.glob("*.npz")) == ["room_a"]
     assert errors[-1].startswith("error: 3 of 4 scenes gave nothing: broken (") and "nowhere (" in errors[-1]
     assert "--fill-color" in errors[-1] and not any("Traceback" in line for line in errors)
 
@@ -66,6 +66,6 @@ def test_wrong_calls(tmp_path, capsys):
         save_scene(tmp_path / split / "room", make_scene())
     both = (tmp_path / "train/room", tmp_path / "val/room")
     code, _, errors = call(capsys, "extract_features", *both, "--weights", weights, "--out", tmp_path / "out")
-    assert code == 1 and "both named 'room'" in errors[0] and len(errors) == 1 and not (tmp_path / "out").exists()
+    assert code == 2 and "both named 'room'" in errors[0] and len(errors) == 1 and not (tmp_path / "out").exists()
     code, _, errors = call(capsys, "extract_features", both[0], "--weights", "nobody", "--out", tmp_path / "out")
-    assert code == 1 and "no weights 'nobody'" in errors[0] and len(errors) == 1
+    assert code == 2 and "no weights 'nobody'" in errors[0] and len(errors) == 1

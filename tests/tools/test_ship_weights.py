@@ -95,8 +95,8 @@ def test_ship_refuses(tmp_path, capsys, monkeypatch):
     source = str(tmp_path / "student.safetensors")
     arguments = [source, "x", "--folder", str(tmp_path / "weights")]
     monkeypatch.setitem(TOOL["main"].__globals__, "LIMIT", 1000)
-    assert run_command(TOOL["main"], arguments) == 1 and "allowed is 0.001 MB" in capsys.readouterr().err
+    assert run_command(TOOL["main"], arguments) == 2 and "allowed is 0.001 MB" in capsys.readouterr().err
     monkeypatch.setitem(TOOL["main"].__globals__, "LIMIT", 10**7)
     monkeypatch.setitem(TOOL["main"].__globals__, "TOLERANCE", 1e-9)
-    assert run_command(TOOL["main"], arguments) == 1 and "half precision changes" in capsys.readouterr().err
+    assert run_command(TOOL["main"], arguments) == 2 and "half precision changes" in capsys.readouterr().err
     assert not (tmp_path / "weights").exists()

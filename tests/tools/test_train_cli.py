@@ -50,7 +50,7 @@ def test_a_run_and_its_second_call(tmp_path, capsys):
     )
     assert "max_steps = 2" in (tmp_path / "run/config.py").read_text()
     code, error = call(capsys, *arguments)
-    assert code == 1 and error.count("\n") == 1 and "holds a run already" in error
+    assert code == 2 and error.count("\n") == 1 and "holds a run already" in error
     assert call(capsys, *arguments, "resume=true")[0] == 0
 
 
@@ -68,7 +68,7 @@ def test_a_run_and_its_second_call(tmp_path, capsys):
 def test_mistakes_end_in_one_sentence(tmp_path, capsys, options, message):
     path = toy.write_config(tmp_path)
     code, error = call(capsys, "--config-file", path, "--options", *options, f"save_path={tmp_path}/run")
-    assert code == 1 and error.count("\n") == 1 and "Traceback" not in error, error
+    assert code == 2 and error.count("\n") == 1 and "Traceback" not in error, error
     assert re.search(f"^error: .*{message}", error), error
 
 
@@ -142,4 +142,4 @@ def test_a_run_through_the_shell(tmp_path):
     """From another folder, for real, with a mistake that only Python finds."""
     toy.write_config(tmp_path)
     done = shell("train.sh", "-c", "toy.py", "-g", "1", "-p", sys.executable, "--", "modle.dropout=0", cwd=tmp_path)
-    assert done.returncode == 1 and "did you mean 'model" in done.stderr and done.stderr.count("\n") == 1
+    assert done.returncode == 2 and "did you mean 'model" in done.stderr and done.stderr.count("\n") == 1

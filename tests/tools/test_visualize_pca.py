@@ -51,7 +51,7 @@ def test_a_level_of_a_bare_scene(tmp_path, capsys):
     scenes, weights = write_scenes(tmp_path), write_weights(tmp_path)
     arguments = ("--weights", weights, "--out", tmp_path / "out", "--fill-color", "127.5", "--level", "1")
     code, _, errors = call(capsys, "visualize_pca", scenes[2], scenes[3], *arguments)
-    assert code == 1 and "broken" in errors[-1] and (tmp_path / "out/bare.png").stat().st_size > 1000
+    assert code == 2 and "broken" in errors[-1] and (tmp_path / "out/bare.png").stat().st_size > 1000
     bases, _ = load_bases(tmp_path / "out/basis.npz")
     page = (tmp_path / "out/bare.html").read_text()
     assert [*bases] == ["all", "level0", "level1"] and '"shown": 2' in page and '"name": "RGB"' not in page
@@ -65,7 +65,7 @@ def test_predictions_are_a_layer(tmp_path, capsys):
     np.save(folder / "room_b_pred.npy", np.zeros(7, dtype=np.int64))
     arguments = ("--weights", weights, "--out", tmp_path / "out", "--predictions", folder, "--fill-color", "127.5")
     code, _, errors = call(capsys, "visualize_pca", *scenes[:3], *arguments)
-    assert code == 1 and "room_b_pred.npy holds int64 of shape (7,)" in errors[-1]
+    assert code == 2 and "room_b_pred.npy holds int64 of shape (7,)" in errors[-1]
     assert not (tmp_path / "out/room_b.html").exists()
     page, bare = (unpack((tmp_path / f"out/{name}.html").read_text()) for name in ("room_a", "bare"))
     assert [layer["name"] for layer in page[0]["layers"][-2:]] == ["segment", "prediction"]
@@ -89,14 +89,14 @@ def test_wrong_calls(tmp_path, capsys):
     scenes, weights = write_scenes(tmp_path), write_weights(tmp_path)
     arguments = (scenes[0], "--weights", weights, "--out", tmp_path / "out")
     code, _, errors = call(capsys, "visualize_pca", *arguments, "--level", "7")
-    assert code == 1 and errors == ["error: level 7: allowed are all and 0 to 1"]
+    assert code == 2 and errors == ["error: level 7: allowed are all and 0 to 1"]
     code, _, errors = call(capsys, "visualize_pca", *arguments, "--basis", tmp_path / "none.npz")
-    assert code == 1 and "none.npz is no basis" in errors[0]
+    assert code == 2 and "none.npz is no basis" in errors[0]
     from pointcept_msm.pictures.pca import save_bases
 
     save_bases(tmp_path / "old.npz", {}, {"weights_sha256": "of another network"})
     code, _, errors = call(capsys, "visualize_pca", *arguments, "--basis", tmp_path / "old.npz")
-    assert code == 1 and "fitted with other weights" in errors[0] and len(errors) == 1
+    assert code == 2 and "fitted with other weights" in errors[0] and len(errors) == 1
 
 
 @pytest.mark.parametrize("points", [1, 2])
@@ -121,7 +121,7 @@ def test_a_saved_view_is_used_again_and_classes_have_names(tmp_path, capsys):
     legend = unpack((tmp_path / "a/room_a.html").read_text())[0]["layers"][-1]["legend"]
     assert {name for *_, name in legend} == {"wall", "rug", "lamp", "unknown"}
     code, _, errors = call(capsys, "visualize_pca", *scenes[:2], "--weights", weights, *first)
-    assert code == 1 and "--save-view with several scenes" in errors[0]
+    assert code == 2 and "--save-view with several scenes" in errors[0]
 
 
 def test_the_scan_itself_is_never_written_over(tmp_path, capsys):
