@@ -1,0 +1,139 @@
+"""A look at a scene before it is used: extent, spacing, floor, and doubts about its unit and its up axis, with numbers.
+
+What the rules know of rooms: the floor is a plane at the low end, and furniture stands on it, in the lower half; a room
+is between two and five metres high and has walls where its floor ends. They decide by a wide margin or not at all.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from scipy.spatial import cKDTree
+
+SAMPLE = 20_000  # points looked at
+SLABS = 50  # along each axis
+CELLS = 40  # along the longest side
+FLOOR_SHARE = 0.05  # of the points, which a floor has in one slab
+FURNISHED = 0.05  # share of what stands free in a scene, from which on it is taken for furniture
+LOW_FURNITURE = 0.54  # share of it in the lower half
+MARGIN = 0.03  # by which another axis must look more like up than z
+ROOM_HEIGHTS = (1.8, 5.0)  # metres
+LARGEST_ROOM = 15.0  # metres
+UNITS = {"feet": 0.3048, "centimetres": 0.01, "millimetres": 0.001}  # metres
+TOO_SPARSE = 3.0  # voxels from point to point
+TOO_SMALL = 12  # voxels across
+AXES = ("x", "y", "z")
+
+
+class SceneReport(NamedTuple):
+    """extent (x, y, z) without the outermost 0.2 % of the points; spacing: from a point to the next, median; floor:
+    height of the lowest plane, None without one; planes: share of the points in the fullest slab at the ends of each
+    axis, (low, high); up: what looks most like the up axis; doubts: a sentence each. Lengths in the scene's unit.
+    """
+
+    points: int
+    extent: tuple[float, float, float]
+    spacing: float
+    floor: float | None
+    planes: dict[str, tuple[float, float]]
+    up: str
+    doubts: list[str]
+
+    def __str__(self):
+        size = " x ".join(f"{length:.4g}" for length in self.extent)
+        floor = "none found" if self.floor is None else f"{self.floor:.4g}"
+        return "\n".join([f"{self.points:,} points, {size} m, {self.spacing:.3g} m apart; floor: {floor}", *self.doubts])
+
+
+def inspect_scene(coord: np.ndarray, voxel_size: float | None = None) -> SceneReport:
+    """Look at points (N, 3), taken as metres with z up; voxel_size: of the network that is to see them, metres."""
+    coord = np.asarray(coord)
+    some = coord[:: max(1, len(coord) // SAMPLE)].astype(np.float64)
+    low, high = np.quantile(some, [0.002, 0.998], axis=0)
+    extent = np.maximum(high - low, 1e-9)
+    place = np.clip((some - low) / extent, 0, 1 - 1e-9)  # (n, 3), 0 to 1 along each axis
+    shares = [np.bincount((axis * SLABS).astype(int), minlength=SLABS) / len(place) for axis in place.T]
+    planes = {name: (float(s[:4].max()), float(s[-4:].max())) for name, s in zip(AXES, shares)}
+    below, inside = _find_furniture(place, extent)
+    scores = {up: _floor(planes, up) + 0.5 * (below[up] - 0.5) for up in below}
+    up = max(scores, key=scores.get)
+    certain = scores[up] > scores["z"] + MARGIN and _floor(planes, up) >= FLOOR_SHARE
+    furnished = inside >= FURNISHED and below[up] >= LOW_FURNITURE and extent.min() > 0.1 * extent.max()
+    up = up if certain and furnished else "z"
+    spacing = _find_spacing(some, len(coord))
+    floor = float(low[2] + (shares[2][:4].argmax() + 0.5) / SLABS * extent[2]) if planes["z"][0] >= FLOOR_SHARE else None
+    doubts = [] if len(coord) < 500 else _doubt(place, extent, planes, up, spacing, voxel_size, furnished)
+    return SceneReport(len(coord), tuple(map(float, extent)), spacing, floor, planes, up, doubts)
+
+
+def _find_furniture(place, extent):
+    """What stands free in a scene, away from its six sides: its share in the lower half along x, -x, ... -z, and its
+    share of all, counted in cells."""
+    size = (extent / extent.max() * CELLS).clip(1)
+    cell = np.floor(place * size).astype(np.int64)
+    cell = np.unique((cell[:, 0] * 64 + cell[:, 1]) * 64 + cell[:, 2])
+    middle = (np.stack([cell // 4096, cell // 64 % 64, cell % 64], 1) + 0.5) / size
+    free = middle[((middle > 0.1) & (middle < 0.9)).all(1)]
+    below = (free < 0.5).mean(0) if len(free) else np.full(3, 0.5)
+    shares = {name: float(share) for name, share in zip(AXES, below)}
+    return shares | {f"-{name}": 1 - share for name, share in shares.items()}, len(free) / len(cell)
+
+
+def _floor(planes, up):
+    return planes[up[-1]][1 if up[0] == "-" else 0]
+
+
+def _find_spacing(some, count):
+    """Median distance to the next point, from a sample: on surfaces it falls with the root of the number of points."""
+    few = some[:: max(1, len(some) // 4096)]
+    if len(few) < 2:
+        return 0.0
+    distance = cKDTree(few).query(few, k=2)[0][:, 1]
+    return float(np.median(distance)) * min(1.0, len(few) / count) ** 0.5
+
+
+def _share_walled(place, extent, up):
+    """Share of the directions around the middle of the floor in which walls rise where the floor ends."""
+    axis = AXES.index(up[-1])
+    height = 1 - place[:, axis] if up[0] == "-" else place[:, axis]
+    flat = np.delete((place - 0.5) * extent, axis, 1)
+    radius, direction = np.hypot(*flat.T), ((np.arctan2(*flat.T) / np.pi + 1) * 18).astype(int) % 36
+    floor, wall = (np.zeros(36) for _ in range(2))
+    on_floor, raised = height < 0.1, (height > 0.4) & (height < 0.9)
+    np.maximum.at(floor, direction[on_floor], radius[on_floor])
+    for d in range(36):
+        there = radius[raised & (direction == d)]
+        wall[d] = np.median(there) if len(there) >= 5 else 0
+    return float(((floor > 0) & (wall > 0.75 * floor)).mean())
+
+
+def _doubt(place, extent, planes, up, spacing, voxel_size, furnished):
+    size = " x ".join(f"{length:.4g}" for length in extent)
+    doubts, height = [], extent[AXES.index(up[-1])]
+    if up != "z":
+        shown = f"{_floor(planes, up):.0%} of the points against {planes['z'][0]:.0%} at the low end of z"
+        doubts.append(f"the floor seems to lie at the low end of {up} ({shown}): if so, give up={up!r}")
+    units = [u for u, m in UNITS.items() if extent.max() * m <= LARGEST_ROOM]
+    unit = next((u for u in units if ROOM_HEIGHTS[0] <= height * UNITS[u] <= ROOM_HEIGHTS[1]), None)
+    unit = unit if furnished and height > 1.3 * ROOM_HEIGHTS[1] and _floor(planes, up) >= FLOOR_SHARE else None
+    if unit and _share_walled(place, extent, up) >= 0.5:
+        doubts.append(
+            f"as metres it measures {size}; it looks like a room in {unit}, {height * UNITS[unit]:.2g} m high: if so, "
+            f"give scale={UNITS[unit]}"
+        )
+    elif voxel_size and spacing > TOO_SPARSE * voxel_size:
+        likely = next((u for u in units if extent.min() * UNITS[u] >= 1 and spacing * UNITS[u] <= 0.1), None)
+        hint = f"if its unit is {likely}, give scale={UNITS[likely]}; if not" if likely and spacing > 0.3 else "to join them"
+        doubts.append(
+            f"it measures {size} m and its points lie {spacing:.2g} m apart, {spacing / voxel_size:.0f} voxels of "
+            f"{voxel_size:g} m: {hint}, give voxel_size={_round(2 * spacing)}"
+        )
+    elif voxel_size and extent.max() < TOO_SMALL * voxel_size:
+        doubts.append(
+            f"it measures {size} m, {max(extent.max() / voxel_size, 1):.0f} voxels of {voxel_size:g} m across: if its "
+            f"unit is not metres, give scale; if it is, give voxel_size={_round(extent.max() / 100)}"
+        )
+    return doubts
+
+
+def _round(value):
+    return float(f"{value:.1g}")
