@@ -60,6 +60,8 @@ EXTRAS = {
         "triton>=3.2; platform_system == 'Linux'",
     ],
     "hub": ["huggingface_hub>=0.23"],
+    # Laser scans (.las, .laz, .e57) and meshes (.obj, .glb, .stl, .off).
+    "formats": ["laspy[lazrs]>=2.4", "pye57>=0.4", "trimesh>=4"],
     "plots": ["matplotlib>=3.7"],  # tools/plot.py
     # What a Pointcept checkout (d74c646) imports. Its CUDA extension pointops is built from its libs/pointops.
     "pointcept": [

@@ -12,6 +12,7 @@ from pointcept_msm.conversion.convert import add_convert_arguments, convert_comm
 from pointcept_msm.features.batch import add_extract_arguments, add_input_arguments, extract_command
 from pointcept_msm.features.extractor import load
 from pointcept_msm.features.voxels import centre_coord, voxelise
+from pointcept_msm.files.inspection import inspect_scene
 from pointcept_msm.files.scene_io import load_scene
 from pointcept_msm.files.weights import SHIPPED, find_weights, list_shipped, load_checkpoint
 from pointcept_msm.host.runner import add_probe_arguments, probe_command
@@ -31,13 +32,12 @@ class Subcommand(NamedTuple):
 def inspect_command(args) -> None:
     """What scenes measure and hold, and how many voxels they fill for the weights."""
     weights = find_weights(args.weights)
-    voxel_size = load_checkpoint(weights)[2]["grid_size"]
+    voxel_size = args.voxel_size or load_checkpoint(weights)[2]["grid_size"]
     for path in args.scenes:
-        scene = load_scene(path)
-        coord = scene["coord"]
-        voxels = len(voxelise(centre_coord(torch.from_numpy(coord)), voxel_size).grid)
-        size = " x ".join(f"{length:.4g}" for length in np.ptp(coord, axis=0))
-        print(f"{path}: {len(coord):,} points, {size} m; {voxels:,} voxels of {voxel_size:g} m for {weights.stem}")
+        scene = load_scene(path, up=args.up, scale=args.scale)
+        voxels = len(voxelise(centre_coord(torch.from_numpy(scene["coord"])), voxel_size).grid)
+        first, *doubts = str(inspect_scene(scene["coord"], voxel_size)).splitlines()
+        print(f"{path}: {first}; {voxels:,} voxels of {voxel_size:g} m for {weights.stem}", *doubts, sep="\n  doubt: ")
         for field in ("color", "normal", "segment", "instance"):
             print(f"  {field:<9}{describe_field(field, scene.get(field))}")
     print(f"next: msm show {' '.join(args.scenes)}")

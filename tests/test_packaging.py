@@ -50,6 +50,7 @@ def test_extras(metadata):
     extras = {name: names_of(requirements) for name, requirements in metadata["extras_require"].items()}
     assert {"pytest", "ruff", "hypothesis"} <= extras["dev"]
     assert {"huggingface-hub"} <= extras["hub"]
+    assert extras["formats"] == {"laspy", "pye57", "trimesh"}
     assert {"spconv-cu120", "torch-scatter", "addict", "tensorboard", "sharedarray"} <= extras["pointcept"]
 
 

@@ -17,7 +17,7 @@ import numpy as np
 
 from pointcept_msm.datasets.inputs import check_fill, prepare_scene
 from pointcept_msm.files.scene_files import count_points, is_scene
-from pointcept_msm.files.scene_io import load_scene
+from pointcept_msm.files.scene_io import load_scene, warn_of_doubts
 from pointcept_msm.host import DATASETS, DefaultDataset, register
 from pointcept_msm.rooms.store import room_path, save_rooms
 from pointcept_msm.runtime.errors import UserError
@@ -91,6 +91,8 @@ class MSMScenesDataset(DefaultDataset):
     held_out: share of the train scenes that is `val` where no val is laid out. ignore_label: in the files' `segment`
     it means unknown, and becomes -1. num_classes: UserError for a scene with a label that is not below it. fill: what
     stands for colours or normals that the files lack, as for extraction (`check_fill`); "estimate" wants the cache.
+    up, scale: which axis of the files points up, and metres a unit of theirs (None, 1: what their format says, else z
+    and metres); what is doubted of the first scene is said as a warning.
     host: arguments of the host's own data set: transform, test_mode, test_cfg, loop, ignore_index.
     """
 
@@ -104,12 +106,17 @@ class MSMScenesDataset(DefaultDataset):
         ignore_label=-1,
         num_classes=None,
         fill=None,
+        up=None,
+        scale=1.0,
         **host,
     ):
+        self.up, self.scale = up, scale
         self.min_points, self.held_out = min_points, held_out
         self.ignore_label, self.num_classes = ignore_label, num_classes
         self.memory, self.fill = {} if cache else None, check_fill(fill)
         super().__init__(split=split, data_root=str(Path(data_root).expanduser()), **host)
+
+    inspected = True
 
     def get_data_list(self) -> list[str]:
         """Scene paths; `names` and `splits` run beside them."""
@@ -120,6 +127,9 @@ class MSMScenesDataset(DefaultDataset):
             raise UserError(
                 f"{self.data_root}: no scene of {self.split} has {self.min_points} points; lower min_points"
             )
+        if self.inspected:
+            first = str(pairs[0][0])
+            warn_of_doubts(load_scene(first, up=self.up, scale=self.scale), first)
         self.names, self.splits = scene_names([path for path, _ in pairs]), [split for _, split in pairs]
         return [str(path) for path, _ in pairs]
 
@@ -147,7 +157,8 @@ class MSMScenesDataset(DefaultDataset):
         return {key: value.copy() if isinstance(value, np.ndarray) else value for key, value in scene.items()}
 
     def _load(self, position: int) -> dict:
-        scene, _ = prepare_scene(load_scene(self.data_list[position]), tuple(self.fill), self.fill)
+        scene = load_scene(self.data_list[position], up=self.up, scale=self.scale)
+        scene, _ = prepare_scene(scene, tuple(self.fill), self.fill)
         for key in ("segment", "instance"):
             scene.setdefault(key, np.full(len(scene["coord"]), -1, dtype=np.int32))
         scene["segment"] = np.where(scene["segment"] == self.ignore_label, -1, scene["segment"])
@@ -185,6 +196,8 @@ class MSMRoomsDataset(MSMScenesDataset):
         test_mode = host.pop("test_mode", False)
         host["test_mode"] = test_mode and host.get("test_cfg") is not None
         super().__init__(split, data_root, cache, loop=1 if test_mode else loop, **host)
+
+    inspected = False
 
     def find_scenes(self, split: str) -> list[Path]:
         """Paths of the rooms, made first where they are missing."""

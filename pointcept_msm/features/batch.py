@@ -1,6 +1,7 @@
 """Features of many scenes, as `msm extract` writes them to disk: one bad scene is reported and the others go on.
 
-On disk: `<name>.npz` with the array `feat` (N, C), and `<name>.json` beside it that says what it is.
+On disk: `<name>.npz` with the arrays `feat` (N, C) and `coord` (N, 3), the points as they are in the scene's file, and
+`<name>.json` beside it that says what it is.
 """
 
 import json
@@ -14,9 +15,9 @@ import numpy as np
 from tqdm import tqdm
 
 from pointcept_msm.datasets.inputs import ESTIMATE
-from pointcept_msm.features.extractor import FeatureExtractor, load
+from pointcept_msm.features.extractor import FeatureExtractor, PreparedScene, load
 from pointcept_msm.files.atomic import replace_file
-from pointcept_msm.files.scene_io import read_scene
+from pointcept_msm.files.scene_io import TURNS, read_scene, scene_name
 from pointcept_msm.files.weights import DEFAULT_WEIGHTS
 from pointcept_msm.runtime.environment import peak_memory
 from pointcept_msm.runtime.errors import UserError
@@ -26,7 +27,8 @@ HALF_REACH = float(np.finfo(np.float16).max)
 
 class Extraction(NamedTuple):
     """A scene as the network saw it: name, arrays, what was filled and how, its features (N, C) float32, and how long
-    they took, without reading the file.
+    they took, without reading the file. given: all that `FeatureExtractor.prepare` says of it, such as its points as
+    they are in the file.
     """
 
     name: str
@@ -34,6 +36,7 @@ class Extraction(NamedTuple):
     filled: dict[str, str]
     features: np.ndarray
     seconds: float
+    given: PreparedScene
 
 
 class Failure(NamedTuple):
@@ -45,13 +48,16 @@ class Failure(NamedTuple):
 
 def add_input_arguments(parser) -> None:
     """Arguments of every command that looks at scenes for a network."""
-    parser.add_argument("scenes", nargs="+", metavar="SCENE", help="folders of .npy, .npz, .ply or .pth")
+    parser.add_argument("scenes", nargs="+", metavar="SCENE", help="folders of .npy, or files (docs/custom_data.md)")
     parser.add_argument(
         "--weights",
         default=DEFAULT_WEIGHTS,
         metavar="W",
         help=f"a .safetensors file, a run's folder, hf:owner/repo or a shipped name (default: {DEFAULT_WEIGHTS})",
     )
+    parser.add_argument("--up", choices=TURNS, help="axis of the scenes that points up (default: their format's, or z)")
+    parser.add_argument("--scale", type=float, default=1.0, help="metres a unit of theirs: 0.001 for millimetres")
+    parser.add_argument("--voxel-size", type=float, metavar="METRES", help="instead of that of the network's training")
 
 
 def add_scene_arguments(parser, out: str = "pictures") -> None:
@@ -82,11 +88,16 @@ def extract_command(args) -> None:
     extractor = load_extractor(args)
     common = describe_extractor(extractor, args.weights) | {"mode": args.mode}
     for done in extract_files(extractor, named, failures, args.mode):
-        facts = {"scene": named[done.name].name or done.name, **common, "filled": done.filled}
+        facts = {
+            "scene": named[done.name].name or done.name,
+            **common,
+            "filled": done.filled,
+            "notes": done.given.notes,
+        }
         facts["seconds"] = round(done.seconds, 2)
         seconds += done.seconds
         try:
-            path = save_features(args.out, done.name, done.features, facts, args.half)
+            path = save_features(args.out, done.name, done.features, done.given.coord, facts, args.half)
         except UserError as error:
             failures.append(Failure(done.name, str(error)))
     print(
@@ -104,7 +115,8 @@ def load_extractor(args) -> FeatureExtractor:
     device = args.device or ("cuda" if torch.cuda.is_available() else "cpu")
     fill = {} if args.fill_color is None else {"color": args.fill_color}
     fill |= {"normal": ESTIMATE} if args.estimate_normals else {}
-    extractor = load(args.weights, device=device, max_voxels=args.max_voxels, fill=fill)
+    placed = dict(up=args.up, scale=args.scale, voxel_size=args.voxel_size)
+    extractor = load(args.weights, device=device, max_voxels=args.max_voxels, fill=fill, **placed)
     extractor.fill.setdefault("normal", ESTIMATE)
     Path(args.out).mkdir(parents=True, exist_ok=True)
     return extractor
@@ -113,9 +125,8 @@ def load_extractor(args) -> FeatureExtractor:
 def name_scenes(paths: Sequence) -> dict[str, Path]:
     """Scenes by the name of their outputs. UserError when two would share one."""
     named = {}
-    for path in map(Path, paths):
-        full = path.absolute()
-        name = full.stem if path.is_file() else full.name
+    for path in (Path(path).expanduser() for path in paths):
+        name = scene_name(path)
         if name in named:
             raise UserError(
                 f"{named[name]} and {path} are both named {name!r} and would write the same files: call twice, with "
@@ -149,7 +160,7 @@ def extract_files(extractor, named, failures: list[Failure], mode="exact") -> It
             continue
         for key, how in scene.filled.items():
             tqdm.write(f"{name}: no {key} in the file, {how}", file=sys.stderr)
-        yield Extraction(name, scene.arrays, scene.filled, features, seconds)
+        yield Extraction(name, scene.arrays, scene.filled, features, seconds, scene)
 
 
 def report_failures(failures: Sequence[Failure], total: int) -> None:
@@ -159,7 +170,7 @@ def report_failures(failures: Sequence[Failure], total: int) -> None:
         raise UserError(f"{len(failures)} of {total} scenes gave nothing: {listed}")
 
 
-def save_features(folder, name: str, features: np.ndarray, facts: dict, half: bool = False) -> Path:
+def save_features(folder, name: str, features: np.ndarray, coord, facts: dict, half: bool = False) -> Path:
     """Write both files, each whole or not at all, the description last. UserError: beyond float16's range."""
     folder = Path(folder)
     if half:
@@ -170,7 +181,7 @@ def save_features(folder, name: str, features: np.ndarray, facts: dict, half: bo
     facts = {"points": len(features), "channels": features.shape[1], "dtype": str(features.dtype), **facts}
     text = json.dumps(facts, indent=1) + "\n"
     with replace_file(folder / f"{name}.npz") as file:
-        np.savez(file, feat=features)
+        np.savez(file, feat=features, coord=coord)
     with replace_file(folder / f"{name}.json", "w") as file:
         file.write(text)
     return folder / f"{name}.npz"
@@ -187,5 +198,7 @@ def describe_extractor(extractor: FeatureExtractor, weights) -> dict:
         "weights_sha256": extractor.digest,
         "inputs": list(extractor.feat_keys),
         "voxel_size": extractor.voxel_size,
+        "up": extractor.up,
+        "scale": extractor.scale,
         "levels": levels,
     }

@@ -19,7 +19,8 @@ import torch
 from pointcept_msm.datasets.inputs import FEATURES, check_fill, count_channels, prepare_scene
 from pointcept_msm.features.output import empty_rows, write_rows
 from pointcept_msm.features.voxels import SceneVoxels, build_tiles, centre_coord, voxelise
-from pointcept_msm.files.scene_io import check_scene
+from pointcept_msm.files.inspection import find_strays, inspect_scene
+from pointcept_msm.files.scene_io import check_scene, read_scene
 from pointcept_msm.files.weights import (
     DEFAULT_WEIGHTS,
     digest_file,
@@ -34,15 +35,24 @@ from pointcept_msm.runtime.errors import UserError
 
 LOGGER = logging.getLogger("msm")
 DTYPES = ("float32", "float16", "bfloat16")
+FLOORS = ("robust", "released")
+QUIET = ("color", "origin", "segment", "instance")  # notes that change nothing of what a scene means
 SHARED_ON_CPU = 1 << 16  # voxels of small scenes that share a pass on a CPU
 
 
 class PreparedScene(NamedTuple):
-    """A scene as the network sees it: checked once, and complete. filled: how each array that was absent was made."""
+    """A scene as the network sees it: read and checked once, and complete.
+
+    filled: how each array that was absent was made. notes: what else was changed or is doubted, as {what: sentence}.
+    coord: the points (N, 3) as they were given, in their own type, place and unit; up: the axis of theirs that points up.
+    """
 
     name: str
     arrays: dict[str, np.ndarray]
     filled: dict[str, str]
+    notes: dict[str, str]
+    coord: np.ndarray
+    up: str
 
 
 class FeatureLevel(NamedTuple):
@@ -66,6 +76,9 @@ class FeatureExtractor:
     dtype: float32, or of mixed precision in the network (features are float32 all the same): measured with the
     released layout and with the shipped weights, it moves a level's features by 0.02 % to 0.2 % of their norm in
     float16 and by 0.2 % to 1.4 % in bfloat16, coarse levels more than fine ones.
+    up, scale: which axis of the scenes points up, and metres a unit of theirs (None, 1: what their format says, else z
+    and metres). voxel_size: instead of the training's, for scenes of another size. floor: "robust" leaves a few stray
+    points out when the scene is put on its floor and its middle; "released" goes by the lowest point.
     The network's training mode is left as it was found. source, digest: the file that the weights came from and its
     SHA-256.
     """
@@ -81,6 +94,10 @@ class FeatureExtractor:
         margin: float | None = None,
         dtype: str = "float32",
         fill: Mapping | None = None,
+        up: str | None = None,
+        scale: float = 1.0,
+        voxel_size: float | None = None,
+        floor: str = "robust",
         digest: str | None = None,
         source: str | Path | None = None,
     ):
@@ -88,8 +105,14 @@ class FeatureExtractor:
             raise UserError(f"dtype is {dtype!r}; allowed: {', '.join(DTYPES)}")
         if max_voxels < 1:
             raise UserError(f"max_voxels is {max_voxels}; allowed 1 or more, e.g. 240000")
+        if floor not in FLOORS:
+            raise UserError(f"floor is {floor!r}; allowed: {', '.join(FLOORS)}")
         self.config, self.meta = dict(config or {}), dict(meta or {})
-        self.voxel_size = _check_voxel_size(self.meta.get("grid_size"))
+        trained = _check_voxel_size(self.meta.get("grid_size"))
+        self.voxel_size = trained if voxel_size is None else _check_voxel_size(voxel_size)
+        if self.voxel_size != trained:
+            LOGGER.warning("voxels of %g m for a network that was trained with %g m", self.voxel_size, trained)
+        self.up, self.scale, self.floor = up, scale, floor
         self.feat_keys = tuple(self.meta.get("feat_keys") or self.meta.get("features") or ("color", "normal"))
         self.color_range = tuple(map(float, self.meta.get("color_range") or (-1, 1)))
         self.in_channels = check_input_width(self.feat_keys, self.config.get("in_channels"))
@@ -101,7 +124,7 @@ class FeatureExtractor:
 
     def extract(
         self,
-        scene: Mapping | PreparedScene | Sequence[Mapping],
+        scene: Mapping | str | Path | np.ndarray | PreparedScene | Sequence,
         mode: str = "exact",
         chunk: int | None = None,
         rows: np.ndarray | Sequence[np.ndarray] | None = None,
@@ -109,13 +132,15 @@ class FeatureExtractor:
     ) -> np.ndarray | torch.Tensor | list:
         """Features (N, C) float32, row i for point i; a list of scenes gives a list of them, small ones in one pass.
 
-        mode: see `sample_levels`. chunk: voxels a forward pass, instead of `max_voxels`. rows: only these points'
-        features; for a list of scenes a list of rows. output: "numpy", or "torch" for tensors on the network's device.
+        scene: a dictionary, a path, an array of points or of points and colours (see `read_scene`), or one of
+        `prepare`. mode: see `sample_levels`. chunk: voxels a forward pass, instead of `max_voxels`. rows: only these
+        points' features; for a list of scenes a list of rows. output: "numpy", or "torch" for tensors on the network's
+        device.
         UserError: a broken scene, or one without an input that the network takes.
         """
         if output not in ("numpy", "torch"):
             raise UserError(f"output is {output!r}; allowed: numpy, torch")
-        many = not isinstance(scene, (Mapping, PreparedScene))
+        many = isinstance(scene, (list, tuple)) and not isinstance(scene, PreparedScene)
         scenes, rows = (scene, rows) if many else ([scene], [rows])
         rows = [None] * len(scenes) if rows is None else rows
         if len(rows) != len(scenes):
@@ -126,17 +151,27 @@ class FeatureExtractor:
                 found += self._extract_group(group, mode, limit, output)
         return found if many else found[0]
 
-    def prepare(self, scene: Mapping) -> PreparedScene:
-        """The scene, checked, with `fill` in place of inputs that it lacks; what is filled is logged.
+    def prepare(self, scene, up: str | None = None, scale: float | None = None) -> PreparedScene:
+        """The scene (see `extract`), read, checked, looked at, and with `fill` in place of inputs that it lacks.
 
+        What is changed or doubted is logged, each kind aloud once. up, scale: instead of the extractor's.
         UserError: a broken scene, or one that lacks an input for which nothing is stated.
         """
-        name = str(scene.get("name", "the scene"))
-        full, filled = prepare_scene({**check_scene(scene, name), "name": name}, self.feat_keys, self.fill)
-        for key, how in filled.items():  # aloud the first time, then for who reads everything
-            LOGGER.log(logging.INFO if key in self._told else logging.WARNING, "%s has no %s: %s", name, key, how)
+        given, notes = read_scene(scene), {}
+        name = str(given.get("name", "the scene"))
+        up, scale = up or self.up or given.get("up") or "z", self.scale if scale is None else scale
+        scene = check_scene(given, name, up, scale, ("coord", *self.feat_keys), notes)
+        full, filled = prepare_scene({**scene, "name": name}, self.feat_keys, self.fill)
+        doubts = inspect_scene(full["coord"], self.voxel_size).doubts
+        notes |= {f"doubt {number}": doubt for number, doubt in enumerate(doubts)}
+        if self.floor == "robust" and not doubts:
+            full["coord"], stray = find_strays(full["coord"])
+            notes |= {"stray": stray} if stray else {}
+        for key, note in [*notes.items(), *((f"no {key}", f"it has no {key}: {how}") for key, how in filled.items())]:
+            quiet = key in self._told or key in QUIET  # aloud the first time, then for who reads everything
+            LOGGER.log(logging.INFO if quiet else logging.WARNING, "%s: %s", name, note)
             self._told.add(key)
-        return PreparedScene(name, full, filled)
+        return PreparedScene(name, full, filled, notes, np.asarray(given["coord"]), up)
 
     @property
     def levels(self) -> list[FeatureLevel]:
@@ -173,7 +208,7 @@ class FeatureExtractor:
 
         Returns the file. `hf upload` puts such a folder on the Hugging Face hub.
         """
-        own = {"grid_size": self.voxel_size, "feat_keys": list(self.feat_keys), "fill": self.fill}
+        own = {"grid_size": self.meta["grid_size"], "feat_keys": list(self.feat_keys), "fill": self.fill}
         return save_pretrained(folder, self.network.state_dict(), self.config, {**self.meta, **own}, half)
 
     @cached_property

@@ -44,8 +44,8 @@ def voxelise(coord: torch.Tensor, grid_size: float) -> SceneVoxels:
     size = float(cell.amax()) + 1
     if size > AXIS_SIZE:
         raise UserError(
-            f"the scene spans {size:.0f} voxels of {grid_size} m along an axis; allowed {AXIS_SIZE}: remove far points "
-            "or cut the scene"
+            f"the scene spans {size * grid_size:.4g} m, {size:.0f} voxels of {grid_size} m; allowed {AXIS_SIZE}: give "
+            "scale if its unit is not metres (0.001 for millimetres), remove far points, or cut it"
         )
     x, y, z = ((scaled - low).float() - cell - 0.5).square().unbind(1)
     distance = x + y + z

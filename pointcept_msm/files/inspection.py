@@ -21,6 +21,8 @@ LARGEST_ROOM = 15.0  # metres
 UNITS = {"feet": 0.3048, "centimetres": 0.01, "millimetres": 0.001}  # metres
 TOO_SPARSE = 3.0  # voxels from point to point
 TOO_SMALL = 12  # voxels across
+STRAY_SHARE, FEWEST = 0.0005, 500  # of the points; of scenes smaller than that nothing can be said
+FLOOR_GAP, SIDE_GAP = 0.2, 1.0  # metres
 AXES = ("x", "y", "z")
 
 
@@ -41,7 +43,8 @@ class SceneReport(NamedTuple):
     def __str__(self):
         size = " x ".join(f"{length:.4g}" for length in self.extent)
         floor = "none found" if self.floor is None else f"{self.floor:.4g}"
-        return "\n".join([f"{self.points:,} points, {size} m, {self.spacing:.3g} m apart; floor: {floor}", *self.doubts])
+        first = f"{self.points:,} points, {size} m, {self.spacing:.3g} m apart; floor: {floor}"
+        return "\n".join([first, *self.doubts])
 
 
 def inspect_scene(coord: np.ndarray, voxel_size: float | None = None) -> SceneReport:
@@ -60,9 +63,34 @@ def inspect_scene(coord: np.ndarray, voxel_size: float | None = None) -> SceneRe
     furnished = inside >= FURNISHED and below[up] >= LOW_FURNITURE and extent.min() > 0.1 * extent.max()
     up = up if certain and furnished else "z"
     spacing = _find_spacing(some, len(coord))
-    floor = float(low[2] + (shares[2][:4].argmax() + 0.5) / SLABS * extent[2]) if planes["z"][0] >= FLOOR_SHARE else None
-    doubts = [] if len(coord) < 500 else _doubt(place, extent, planes, up, spacing, voxel_size, furnished)
+    floor = (
+        float(low[2] + (shares[2][:4].argmax() + 0.5) / SLABS * extent[2]) if planes["z"][0] >= FLOOR_SHARE else None
+    )
+    doubts = [] if len(coord) < FEWEST else _doubt(place, extent, planes, up, spacing, voxel_size, furnished)
     return SceneReport(len(coord), tuple(map(float, extent)), spacing, floor, planes, up, doubts)
+
+
+def find_strays(coord: np.ndarray) -> tuple[np.ndarray, str | None]:
+    """(coord (N, 3) with stray points brought to the rest, a sentence or None): the same array where there are none.
+
+    Stray are the outermost 0.05 % of the points, at least one, if a gap parts them from all others: of 0.2 m below the
+    floor, of 1 m to a side. The floor and the middle of a scene, which its voxels go by, would follow them.
+    """
+    count, said = max(int(len(coord) * STRAY_SHARE), 1), []
+    if len(coord) < FEWEST:
+        return coord, None
+    ends = [(2, 1, "below", FLOOR_GAP)] + [(axis, sign, "beside", SIDE_GAP) for axis in (0, 1) for sign in (1, -1)]
+    for axis, sign, where, gap in ends:
+        values = sign * coord[:, axis]
+        if np.count_nonzero(values < values.min() + gap) <= count:
+            edge = np.sort(np.partition(values, count)[: count + 1])
+            wide = np.flatnonzero(np.diff(edge) > gap)
+            if len(wide):
+                limit = edge[wide[-1] + 1]
+                said.append(f"{wide[-1] + 1} of {len(coord)} points up to {limit - edge[0]:.3g} m {where} the rest")
+                coord = coord.copy()
+                coord[values < limit, axis] = sign * limit
+    return coord, f"{' and '.join(said)} count as stray" if said else None
 
 
 def _find_furniture(place, extent):
@@ -122,7 +150,11 @@ def _doubt(place, extent, planes, up, spacing, voxel_size, furnished):
         )
     elif voxel_size and spacing > TOO_SPARSE * voxel_size:
         likely = next((u for u in units if extent.min() * UNITS[u] >= 1 and spacing * UNITS[u] <= 0.1), None)
-        hint = f"if its unit is {likely}, give scale={UNITS[likely]}; if not" if likely and spacing > 0.3 else "to join them"
+        hint = (
+            f"if its unit is {likely}, give scale={UNITS[likely]}; if not"
+            if likely and spacing > 0.3
+            else "to join them"
+        )
         doubts.append(
             f"it measures {size} m and its points lie {spacing:.2g} m apart, {spacing / voxel_size:.0f} voxels of "
             f"{voxel_size:g} m: {hint}, give voxel_size={_round(2 * spacing)}"

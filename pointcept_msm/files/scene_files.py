@@ -1,50 +1,57 @@
-"""The file formats behind `scene_io`: each reader returns the file's arrays by name, unchecked.
+"""From a file of any known format to arrays under the fields' names, unchecked, and back to a file.
 
+Formats of our own: a Pointcept folder of `.npy`, `.npz`, `.ply`, `.pth`. Others are read (`scene_formats`): text and
+`.npy` with columns, `.pcd`, anything gzipped; with the extra `formats` las, laz, e57, obj, glb, stl and off.
 Errors are UserErrors that name the file.
 """
 
+import difflib
+import gzip
+import shutil
+import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
+from pointcept_msm.files import scene_formats
+from pointcept_msm.files.atomic import replace_file
 from pointcept_msm.files.torch_files import read_torch_file, require_regular
 from pointcept_msm.runtime.errors import UserError
 
-SUFFIXES = (".npz", ".ply", ".pth")
-# Other names under which a field is found, in Pointcept's folders and in its older .pth files; the best come first.
+FIELDS = ("coord", "color", "normal", "segment", "instance")
+SUFFIXES = (".npz", ".ply", ".pth")  # of files that we write too
+READ_SUFFIXES = (*SUFFIXES, *scene_formats.READERS, ".npy")
+# Other names under which a field is found, the best first: in Pointcept's folders and its older .pth, in other tools.
 ALIASES = {
-    "segment20": "segment",
-    "semantic_gt20": "segment",
-    "semantic_gt": "segment",
-    "segment200": "segment",
-    "semantic_gt200": "segment",
-    "instance_gt": "instance",
+    "segment": ("segment20", "semantic_gt20", "semantic_gt", "segment200", "semantic_gt200", "label", "labels"),
+    "instance": ("instance_gt", "instances"),
+    "coord": ("coords", "xyz", "points", "pos", "positions"),
+    "color": ("colors", "colour", "colours", "rgb"),
+    "normal": ("normals",),
 }
-KNOWN = ("coord", "color", "normal", "segment", "instance", *ALIASES)
-PLY_COLORS = (("red", "green", "blue"), ("diffuse_red", "diffuse_green", "diffuse_blue"), ("r", "g", "b"))
-PLY_LABELS = {"segment": ("segment", "label", "class"), "instance": ("instance", "instance_id")}
+KNOWN = (*FIELDS, *(alias for names in ALIASES.values() for alias in names))
 
 
 def is_scene(path) -> bool:
-    """Whether `path` looks like a scene: a folder with coord.npy, or a file of a known format."""
+    """Whether `path` looks like a scene: a folder with coord.npy, or a file of a format that holds nothing else."""
     path = Path(path)
-    return (path / "coord.npy").is_file() or (path.suffix.lower() in SUFFIXES and path.is_file())
+    if path.name.startswith("."):  # a Mac leaves `._scan.ply` beside scan.ply
+        return False
+    kinds = (*SUFFIXES, *scene_formats.SCANS)
+    return (path / "coord.npy").is_file() or (_kind(path).removesuffix(".gz") in kinds and path.is_file())
 
 
 def read_scene_file(path: Path) -> dict:
-    """The arrays of a scene folder or file by field name."""
+    """The arrays of a scene folder or file by field name; `up` beside them where the format says which axis it is."""
     if path.is_dir():
-        files = sorted(file for file in path.iterdir() if file.suffix == ".npy" and file.stem in KNOWN)
-        if path / "coord.npy" not in files:
-            raise UserError(f"{path} has no coord.npy; give a scene folder in Pointcept's format, or a scene file")
-        return _prefer_known_names({file.stem: load_array(file) for file in files})
+        return _read_folder(path)
     if not path.exists() and not path.is_symlink():
-        raise UserError(f"{path} does not exist; give a scene folder with coord.npy, or a {', '.join(SUFFIXES)} file")
-    readers = {".npz": _read_npz, ".ply": _read_ply, ".pth": _read_pth}
-    reader = readers.get(path.suffix.lower())
-    if reader is None:
-        raise UserError(f"{path} is a {path.suffix!r} file, allowed are a folder of .npy and {', '.join(SUFFIXES)}")
-    return _prefer_known_names(_guarded(reader, path))
+        raise UserError(f"{path.absolute()} does not exist; give a scene folder with coord.npy, or a scene file")
+    kind = _kind(path)
+    if kind.endswith(".gz"):
+        return _read_unpacked(path, kind.removesuffix(".gz"))
+    return _guarded(_find_reader(path, kind), path)
 
 
 def load_array(path) -> np.ndarray:
@@ -60,6 +67,41 @@ def count_points(path) -> int:
     return len(read_scene_file(path)["coord"])
 
 
+def name_fields(arrays: Mapping, source="the scene") -> dict:
+    """`arrays` with well-known other names put right. UserError: a name that is nearly that of a field that lacks."""
+    named = {key: value for key, value in arrays.items() if value is not None}
+    for field, aliases in ALIASES.items():
+        there = [alias for alias in aliases if alias in named]
+        if there and field not in named:
+            named[field] = named[there[0]]
+        for alias in there:
+            del named[alias]
+    lacking = [field for field in FIELDS if field not in named]
+    for key in (key for key in named if key not in FIELDS):
+        near = difflib.get_close_matches(str(key).lower(), lacking, 1, 0.75)
+        if near:
+            raise UserError(f"{source} has {key!r} and no {near[0]}; rename it, if that is what it holds")
+    return named
+
+
+def _kind(path):
+    """Suffix in lower case, that of a gzipped file with both parts."""
+    kind = path.suffix.lower()
+    return path.with_suffix("").suffix.lower() + kind if kind == ".gz" else kind
+
+
+def _find_reader(path, kind):
+    own = {".npz": _read_npz, ".ply": scene_formats.read_ply, ".pth": _read_pth, ".npy": _read_npy}
+    reader = own.get(kind) or scene_formats.READERS.get(kind)
+    if reader is None:
+        raise UserError(
+            f"{path} is a {kind or 'file without a suffix'}, allowed are a folder of .npy, "
+            f"{', '.join(READ_SUFFIXES)} and .gz of them; CloudCompare converts many more: CloudCompare -SILENT -O "
+            f"{path.name} -C_EXPORT_FMT PLY -SAVE_CLOUDS"
+        )
+    return reader
+
+
 def _guarded(reader, path: Path):
     """Run a reader; whatever a damaged file raises becomes a UserError that names the file."""
     require_regular(path)
@@ -68,79 +110,75 @@ def _guarded(reader, path: Path):
     except (UserError, PermissionError):
         raise
     except Exception as error:  # readers of damaged files fail in any way
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
         raise UserError(
             f"{path} cannot be read ({reason}); it is damaged, too large or of another format, write it again"
         ) from error
 
 
-def _prefer_known_names(arrays: dict) -> dict:
-    """Aliases under their field's name, unless that or a better alias is there."""
-    for alias, field in ALIASES.items():
-        if alias in arrays:
-            arrays.setdefault(field, arrays.pop(alias))
-    return {field: values for field, values in arrays.items() if field not in ALIASES}
+def _read_folder(path):
+    files = sorted(file for file in path.iterdir() if file.suffix == ".npy" and file.stem in KNOWN)
+    if path / "coord.npy" in files:
+        return name_fields({file.stem: load_array(file) for file in files}, path)
+    inside = [child for child in sorted(path.iterdir()) if is_scene(child)]
+    hint = "give a scene folder in Pointcept's format, or a scene file"
+    hint = f"it holds {len(inside)} scenes, such as {inside[0].name}: give those ({path}/*)" if inside else hint
+    raise UserError(f"{path} has no coord.npy; {hint}")
 
 
-def _read_npz(path: Path) -> dict:
+def _read_unpacked(path, kind):
+    _find_reader(path, kind)
+    with tempfile.TemporaryDirectory() as folder:
+        plain = Path(folder) / f"unpacked{kind}"
+
+        def unpack(path):
+            with gzip.open(path) as packed, open(plain, "wb") as file:
+                shutil.copyfileobj(packed, file)
+
+        _guarded(unpack, path)
+        try:
+            return read_scene_file(plain)
+        except UserError as error:
+            raise UserError(str(error).replace(str(plain), str(path))) from error
+
+
+def _read_npz(path):
     with np.load(path, allow_pickle=False) as archive:
-        return {key: archive[key] for key in archive.files if key in KNOWN}
+        names = _require_coord(name_fields({name: name for name in archive.files}, path), path)
+        return {field: archive[name] for field, name in names.items()}
 
 
-def _read_pth(path: Path) -> dict:
-    return {key: value for key, value in read_torch_file(path, arrays=True).items() if key in KNOWN}
+def _read_pth(path):
+    return _require_coord(name_fields(read_torch_file(path, arrays=True), path), path)
 
 
-def _read_ply(path: Path) -> dict:
-    """The vertices of a `.ply` file; names of properties in any case."""
-    from plyfile import PlyData
-
-    ply = PlyData.read(str(path))
-    if "vertex" not in ply:
-        raise UserError(f"{path} has no vertex element; write it with its points")
-    columns = {name.lower(): np.asarray(ply["vertex"].data[name]) for name in ply["vertex"].data.dtype.names}
-    arrays = {"coord": _columns(columns, ("x", "y", "z")), "normal": _columns(columns, ("nx", "ny", "nz"))}
-    colors = (_columns(columns, names) for names in PLY_COLORS)
-    arrays["color"] = next((color for color in colors if color is not None), None)
-    for field, names in PLY_LABELS.items():
-        arrays[field] = next((columns[name] for name in names if name in columns), None)
-    return {field: values for field, values in arrays.items() if values is not None}
+def _require_coord(arrays, path):
+    if "coord" not in arrays:
+        found = ", ".join(map(str, arrays)) or "nothing"
+        raise UserError(f"{path} has no coord, only {found}; name its points coord, (N, 3) in metres")
+    return {field: arrays[field] for field in FIELDS if field in arrays}
 
 
-def _columns(columns: dict, names):
-    if not all(name in columns for name in names):
-        return None
-    return np.stack([columns[name] for name in names], axis=1)  # (N, 3)
+def _read_npy(path):
+    return scene_formats.name_columns(np.load(path, allow_pickle=False), path)
 
 
-def write_scene_file(path: Path, arrays: dict) -> None:
-    """Write arrays in the format of the suffix; without one, as a folder of `.npy`."""
+def write_scene_file(path: Path, arrays: Mapping) -> None:
+    """Write arrays in the format of the suffix; without one, as a folder of `.npy`. A file is whole or not there."""
     kind = path.suffix.lower()
     if kind not in ("", *SUFFIXES):
         raise UserError(f"{path} ends in {path.suffix!r}, allowed are no suffix (a folder) and {', '.join(SUFFIXES)}")
     (path.parent if kind else path).mkdir(parents=True, exist_ok=True)
-    if kind == ".npz":
-        np.savez_compressed(path, **arrays)
-    elif kind == ".pth":
-        import torch
-
-        torch.save({key: torch.from_numpy(values) for key, values in arrays.items()}, path)
-    elif kind == ".ply":
-        _write_ply(path, arrays)
-    else:
+    if not kind:
         for key, values in arrays.items():
             np.save(path / f"{key}.npy", values)
+        return
+    with replace_file(path) as file:
+        if kind == ".npz":
+            np.savez_compressed(file, **arrays)
+        elif kind == ".pth":
+            import torch
 
-
-def _write_ply(path: Path, arrays: dict) -> None:
-    """The points as the vertices of a binary `.ply`."""
-    from plyfile import PlyData, PlyElement
-
-    names = {"coord": ("x", "y", "z"), "color": PLY_COLORS[0], "normal": ("nx", "ny", "nz")}
-    columns = {}
-    for key, values in arrays.items():
-        columns.update(zip(names.get(key, (key,)), values.reshape(len(values), -1).T))
-    vertices = np.empty(len(arrays["coord"]), dtype=[(name, column.dtype) for name, column in columns.items()])
-    for name, column in columns.items():
-        vertices[name] = column
-    PlyData([PlyElement.describe(vertices, "vertex")]).write(str(path))
+            torch.save({key: torch.from_numpy(values) for key, values in arrays.items()}, file)
+        else:
+            scene_formats.write_ply(file, arrays)

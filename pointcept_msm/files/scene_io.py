@@ -1,39 +1,62 @@
 """Reading, checking and writing scenes: one dictionary of arrays, whatever the file.
 
-A scene has `coord` (N, 3) float32 metres and may have `color` (N, 3) float32 0-255, `normal` (N, 3) float32, `segment`
-and `instance` (N,) int32 with -1 = unknown, `name` and `split`. Formats: a Pointcept folder of `.npy` files, `.npz`,
-`.ply`, and `.pth` (a dictionary of tensors or arrays, nothing executable).
+A checked scene has `coord` (N, 3) float32 metres, z up, and may have `color` (N, 3) float32 0-255, `normal` (N, 3)
+float32, `segment` and `instance` (N,) int32 with -1 = unknown, `name`, `split`, and `origin` (3,) float64, which was
+subtracted from coordinates too far for float32. Formats: see `scene_files`; nothing executable is ever loaded.
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from pointcept_msm.files.scene_files import read_scene_file, write_scene_file
+from pointcept_msm.files.inspection import inspect_scene
+from pointcept_msm.files.scene_files import FIELDS, name_fields, read_scene_file, write_scene_file
+from pointcept_msm.files.scene_formats import name_columns
 from pointcept_msm.runtime.errors import UserError
 
 LOGGER = logging.getLogger("msm")
-FIELDS = ("coord", "color", "normal", "segment", "instance")
 VECTORS = ("coord", "color", "normal")
-PRECISE_EXTENT = 10_000.0  # metres; beyond it float32 no longer resolves a millimetre
-LARGEST_COORD = 1e9  # metres; farther away nothing is a scene, and voxels could not be numbered
+PRECISE_EXTENT = 1_000.0  # metres; beyond it float32 no longer resolves a tenth of a millimetre
+COARSE_STEP = 1e-3  # metres; coordinates that were rounded to more are said to be
+LARGEST_COORD = 1e11  # metres; farther away nothing is a scene, and voxels could not be numbered
 LONGEST_NORMAL = 1000.0  # anything longer is no direction and counts as broken
+# Rows of x, y and z after turning the axis upwards, as signed columns of before: proper rotations about x or y.
+TURNS = {"z": (1, 2, 3), "-z": (1, -2, -3), "y": (1, -3, 2), "-y": (1, 3, -2), "x": (-3, 2, 1), "-x": (3, 2, -1)}
 
 
-def read_scene(path) -> dict:
-    """The scene at `path` (a folder or file) as it stands there, unchecked; its `name` is the stem, its `split` the
-    folder above. UserError: nothing there, or a file that cannot be read.
+def read_scene(scene) -> dict:
+    """A scene as it is given, unchecked: a dictionary, a path, or an array (N, 3) to (N, 10) whose columns can be told.
+
+    A path gives `name` (the stem) and `split` (the folder above) too. UserError: none of these, or nothing to read.
     """
-    path = Path(path)
-    name = path.stem if path.is_file() else path.name
-    return read_scene_file(path) | {"name": name, "split": path.absolute().parent.name}
+    if isinstance(scene, Mapping):
+        return name_fields(scene, str(scene.get("name", "the scene")))
+    if hasattr(scene, "ndim"):
+        return name_columns(_as_array("coord", scene, "the array"), "the array")
+    if not isinstance(scene, (str, Path)):
+        raise UserError(
+            f'a scene is a path, an array (N, 3), (N, 6), (N, 9) or a dictionary such as {{"coord": xyz}}; got a '
+            f"{type(scene).__name__}"
+        )
+    path = Path(scene).expanduser()
+    return read_scene_file(path) | {"name": scene_name(path), "split": path.absolute().parent.name}
 
 
-def load_scene(path, require=("coord",)) -> dict:
-    """`read_scene`, checked. require: fields without which it is refused. UserError: the scene cannot be used."""
-    scene = check_scene(read_scene(path), str(path))
+def scene_name(path) -> str:
+    """What the scene at `path` is called: its folder, or its file without suffix."""
+    path = Path(path).absolute()
+    stem = path.with_suffix("") if path.suffix == ".gz" else path
+    return path.name if path.is_dir() else stem.stem
+
+
+def load_scene(path, require=("coord",), up: str | None = None, scale: float = 1.0) -> dict:
+    """`read_scene`, checked. require: fields without which it is refused. up, scale: see `check_scene`.
+
+    UserError: the scene cannot be used.
+    """
+    scene = check_scene(read_scene(path), str(path), up, scale)
     lacking = [field for field in require if field not in scene]
     if lacking:
         found = ", ".join(field for field in FIELDS if field in scene)
@@ -44,12 +67,15 @@ def load_scene(path, require=("coord",)) -> dict:
     return scene
 
 
-def save_scene(path, scene: dict) -> None:
+def save_scene(path, scene: Mapping) -> None:
     """Write a scene as a folder of `.npy` (no suffix), `.npz`, `.ply` or `.pth`.
 
-    Colours become uint8 (rounded), normals float32, labels int16 where they fit, otherwise int32.
+    Coordinates become float32, or float64 where float32 would not hold them (`origin` is added again); colours uint8
+    (rounded), normals float32, labels int16 where they fit, otherwise int32.
     """
     checked = check_scene(scene, str(path))
+    if "origin" in checked:
+        checked["coord"] = checked["coord"].astype(np.float64) + checked["origin"]
     if "color" in checked:
         checked["color"] = np.rint(checked["color"]).astype(np.uint8)
     for field in {"segment", "instance"} & checked.keys():
@@ -58,30 +84,110 @@ def save_scene(path, scene: dict) -> None:
     write_scene_file(Path(path), {field: checked[field] for field in FIELDS if field in checked})
 
 
-def check_scene(scene: Mapping, source: str) -> dict:
+def warn_of_doubts(scene: Mapping, source: str, voxel_size: float | None = None) -> None:
+    """Say what `inspect_scene` doubts of a checked scene, such as its unit."""
+    for doubt in inspect_scene(scene["coord"], voxel_size).doubts:
+        LOGGER.warning("%s: %s", source, doubt)
+
+
+def check_scene(
+    scene: Mapping,
+    source: str,
+    up: str | None = None,
+    scale: float = 1.0,
+    needed: Sequence[str] = FIELDS,
+    notes: dict | None = None,
+) -> dict:
     """A new scene with the known fields in their proper types; `source` (a file or a description) heads the errors.
 
-    Colours given as fractions (floats, all within 0-1) are multiplied by 255; normals that are not finite, or
-    absurdly long, become 0. A checked scene comes out as it went in.
+    up: which axis of the scene points up (None: what its format says, else z); scale: metres a unit of it; a checked
+    scene has z and 1. needed: fields whose faults are refused; other broken ones are left out. notes: takes what was
+    changed, as {what: sentence}; without it they are logged.
+    Colours given as fractions (floats, all within 0-1) are multiplied by 255, 16-bit ones divided by 257; normals get
+    unit length, broken ones become 0, and if all are 0 there are none. A checked scene comes out as it went in.
     UserError, one sentence: field, what was found, what is allowed, next step.
     """
     if not isinstance(scene, Mapping):
         raise UserError(f"{source}: it is a {type(scene).__name__}; give a dictionary with coord, (N, 3) in metres")
-    given = {f: _as_array(f, scene[f], source) for f in FIELDS if scene.get(f) is not None}
-    if "coord" not in given:
+    turn, scale = _find_turn(up or scene.get("up") or "z"), _check_scale(scale)
+    if scene.get("coord") is None:
         present = ", ".join(map(str, scene)) or "nothing"
         raise UserError(f"{source}: coord is missing (found {present}); give the points as coord, (N, 3) in metres")
-    count = len(given["coord"]) if given["coord"].ndim else 0
-    checked = {}
-    for field, values in given.items():
-        values = (_check_vectors if field in VECTORS else _check_labels)(field, values, source)
-        if len(values) != count:
-            raise UserError(
-                f"{source}: {field} has {len(values)} rows and coord {count}; every field needs one row a point"
-            )
-        checked[field] = values
+    said, checked = {} if notes is None else notes, {}
+    for field in (field for field in FIELDS if scene.get(field) is not None):
+        try:
+            values = _as_array(field, scene[field], source)
+            rows = len(values) if values.ndim else 0
+            if rows != len(checked.get("coord", values if rows else ())):
+                raise UserError(
+                    f"{source}: {field} has {rows} rows and coord {len(checked['coord'])}; every field needs one row a "
+                    "point"
+                )
+            values = (_check_vectors if field in VECTORS else _check_labels)(field, values, source, said)
+        except UserError as error:
+            if field in (*needed, "coord"):
+                raise
+            said[field], values = f"{field} is left out, nothing reads it: {error}", None
+        if values is not None:
+            checked[field] = values
+    if "normal" in checked:
+        checked["normal"] = _turn(checked["normal"], turn)
+    checked["coord"], origin = _place(checked["coord"], turn, scale, source, said)
+    origin = origin + np.asarray(scene.get("origin", 0.0), dtype=np.float64)
+    checked |= {"origin": origin} if origin.any() else {}
     checked.update({key: str(scene[key]) for key in ("name", "split") if key in scene})
+    if notes is None:
+        for note in said.values():
+            LOGGER.info("%s: %s", source, note)
     return checked
+
+
+def _find_turn(up):
+    if up not in TURNS:
+        raise UserError(f"up is {up!r}; allowed: {', '.join(TURNS)}")
+    return TURNS[up]
+
+
+def _check_scale(scale):
+    if isinstance(scale, bool) or not isinstance(scale, (int, float)) or not 0 < scale < float("inf"):
+        raise UserError(f"scale is {scale!r}; give metres a unit, such as 0.001 for millimetres")
+    return scale
+
+
+def _turn(vectors, turn):
+    if turn == TURNS["z"]:
+        return vectors
+    return np.stack([np.sign(axis) * vectors[:, abs(axis) - 1] for axis in turn], 1).astype(vectors.dtype)
+
+
+def turn_back(vectors, up: str):
+    """Vectors (N, 3) of a checked scene in the axes of its file, of which `up` pointed up."""
+    columns = np.argsort([abs(axis) for axis in TURNS[up]])
+    return vectors[:, columns] * np.sign(TURNS[up])[columns].astype(vectors.dtype)
+
+
+def _place(coord, turn, scale, source, notes):
+    """(coordinates float32, z up, in metres; what was subtracted from them)."""
+    if scale != 1:
+        coord = coord.astype(np.float64) * scale
+    coord, origin = _turn(coord, turn), np.zeros(3)
+    low, high = (np.array([float(find(axis)) for axis in coord.T]) for find in (np.min, np.max))
+    extent = max(abs(low).max(), abs(high).max())
+    if extent > LARGEST_COORD:
+        raise UserError(
+            f"{source}: coord reaches {extent:.3g} m, allowed is {LARGEST_COORD:.0e}; give metres (scale=0.001 for "
+            "millimetres), without far points"
+        )
+    if extent > PRECISE_EXTENT and coord.dtype.itemsize > 4:
+        origin = np.floor(low)
+        notes["origin"] = f"{', '.join(f'{x:.0f}' for x in origin)} subtracted from map coordinates"
+        coord = coord - origin
+    elif coord.dtype == np.float32 and np.spacing(np.float32(extent)) > COARSE_STEP:
+        notes["precision"] = (
+            f"coordinates reach {extent:.0f} m in single precision, which rounds them to "
+            f"{np.spacing(np.float32(extent)):.2g} m; write them in double precision, or with an origin subtracted"
+        )
+    return coord.astype(np.float32), origin
 
 
 def _as_array(field: str, values, source: str) -> np.ndarray:
@@ -98,10 +204,12 @@ def _as_array(field: str, values, source: str) -> np.ndarray:
         raise UserError(f"{source}: {field} is no array ({str(error).splitlines()[0]})") from error
 
 
-def _check_vectors(field: str, values, source: str):
-    """coord, color or normal as float32 (N, 3)."""
+def _check_vectors(field: str, values, source: str, notes):
+    """coord, color or normal as (N, 3), the latter two float32; None: they count as absent."""
     if values.dtype.kind not in "fiu":
         raise UserError(f"{source}: {field} holds {values.dtype}, allowed are integers and floats; convert it")
+    if field == "color" and values.ndim == 2 and values.shape[1] == 4:
+        values = values[:, :3]  # without opacity
     if values.ndim != 2 or values.shape[1] != 3 or len(values) == 0:
         what = "is empty" if values.size == 0 else f"has shape {values.shape}"
         raise UserError(f"{source}: {field} {what}, allowed is (N, 3) with N of at least 1; select its three columns")
@@ -111,44 +219,50 @@ def _check_vectors(field: str, values, source: str):
             f"{source}: {field} has NaN or infinite values in {broken.sum()} of {len(values)} rows, first in row "
             f"{broken.argmax()}; remove those points"
         )
-    return {"coord": _coord, "color": _color, "normal": _normal}[field](values, source)
+    if field == "coord":
+        return values if values.dtype.kind == "f" and values.dtype.itemsize > 2 else values.astype(np.float64)
+    return {"color": _color, "normal": _normal}[field](values, source, notes)
 
 
-def _coord(values, source: str):
-    extent = max(abs(float(values.max())), abs(float(values.min())))  # not np.abs: the least integer has no opposite
-    if extent > LARGEST_COORD:
-        raise UserError(
-            f"{source}: coord reaches {extent:.3g} m, allowed is {LARGEST_COORD:.0e}; give metres, without far points"
-        )
-    if values.dtype.itemsize > 4 and extent > PRECISE_EXTENT:
-        LOGGER.warning("%s: coordinates reach %.0f m, too far for float32; subtract an origin first", source, extent)
-    return values.astype(np.float32)
-
-
-def _color(values, source: str):
+def _color(values, source: str, notes):
     low, high = float(values.min()), float(values.max())
+    if values.dtype == np.uint16 and high > 255:
+        notes["color"] = f"16-bit colours up to {high:.0f} are divided by 257"
+        return values.astype(np.float32) / 257
     if low < 0 or high > 255:
         raise UserError(f"{source}: color runs from {low:g} to {high:g}, allowed is 0-255; rescale it")
     if values.dtype.kind != "f" and high == 1:
         # As floats they would pass for fractions when they are checked again.
         return np.where(values == 1, np.nextafter(np.float32(1), np.float32(2)), np.float32(0))
     if values.dtype.kind == "f" and 1 / 255 < high <= 1:
-        LOGGER.info("%s: color runs from %g to %g and is taken as fractions, multiplied by 255", source, low, high)
+        notes["color"] = f"colours run from {low:g} to {high:g} and are taken as fractions, multiplied by 255"
         return values.astype(np.float32) * 255
     return values.astype(np.float32)
 
 
-def _normal(values, source: str):
+def _normal(values, source: str, notes):
     with np.errstate(over="ignore", invalid="ignore"):
         values = values.astype(np.float32)
-    if values.min() >= -LONGEST_NORMAL and values.max() <= LONGEST_NORMAL:  # neither holds for NaN
+        square = np.einsum("ij,ij->i", values, values)  # (N,)
+    if square.min() > 0.81 and square.max() < 1.21:  # neither holds for NaN
         return values
-    sound = np.abs(values).max(axis=1, keepdims=True) <= LONGEST_NORMAL  # (N, 1)
-    LOGGER.info("%s: %d normals are not finite, or absurdly long, and become 0", source, np.sum(~sound))
-    return np.where(sound, values, 0).astype(np.float32)
+    sound = square <= LONGEST_NORMAL**2  # False for NaN
+    if not sound.all():
+        notes["broken normals"] = f"{np.sum(~sound)} normals are not finite, or absurdly long, and become 0"
+        values, square = np.where(sound[:, None], values, 0), np.where(sound, square, 0)
+    if not square.any():
+        notes["normal"] = "its normals are all 0 and count as absent"
+        return None
+    odd = (square > 0) & ((square <= 0.81) | (square >= 1.21))
+    if odd.any():
+        notes["long normals"] = (
+            f"{odd.sum()} normals are brought to length 1 (they are up to {square.max() ** 0.5:.3g})"
+        )
+        values = values / np.where(odd, np.sqrt(square), 1)[:, None].astype(np.float32)
+    return values
 
 
-def _check_labels(field: str, values, source: str):
+def _check_labels(field: str, values, source: str, notes):
     """segment or instance as int32 (N,); a column (N, 1) is flattened, floats must be whole numbers."""
     if values.ndim == 2 and values.shape[1] == 1:
         values = values[:, 0]
@@ -163,6 +277,6 @@ def _check_labels(field: str, values, source: str):
         raise UserError(f"{source}: {field} reaches {values.max():g}, allowed is int32; renumber the labels")
     values = values.astype(np.int32)
     if (values < -1).any():
-        LOGGER.info("%s: %d %s labels below -1 become -1, unknown", source, np.sum(values < -1), field)
+        notes[field] = f"{np.sum(values < -1)} {field} labels below -1 become -1, unknown"
         values = np.maximum(values, -1)
     return values

@@ -22,7 +22,7 @@ from pointcept_msm.features.batch import (
 from pointcept_msm.features.extractor import FeatureExtractor, load
 from pointcept_msm.files.atomic import replace_file
 from pointcept_msm.files.scene_files import load_array, write_scene_file
-from pointcept_msm.files.scene_io import load_scene
+from pointcept_msm.files.scene_io import turn_back
 from pointcept_msm.files.weights import DEFAULT_WEIGHTS
 from pointcept_msm.pictures.labels import SPREAD, color_table, find_names, list_entries, number_instances
 from pointcept_msm.pictures.page import Layer, build_page
@@ -59,8 +59,8 @@ def show(scenes, extractor: FeatureExtractor | str | Path | None = None, level="
         extractor = load(extractor or DEFAULT_WEIGHTS)
     done = []
     for scene in scenes if isinstance(scenes, (list, tuple)) else [scenes]:
-        scene = extractor.prepare(load_scene(scene) if isinstance(scene, (str, Path)) else scene)
-        done.append(Extraction(scene.name, scene.arrays, scene.filled, extractor.extract(scene), 0.0))
+        scene = extractor.prepare(scene)
+        done.append(Extraction(scene.name, scene.arrays, scene.filled, extractor.extract(scene), 0.0, scene))
     bases = fit_bases([each.features for each in done], extractor.levels)
     return draw_sheet(done, bases, extractor.levels, [find_level(level, extractor.levels)], **view)
 
@@ -114,7 +114,8 @@ def draw_scene(
     coord, normal = done.scene["coord"], find_normals(done)
     layers, embedding = color_layers(done, bases, levels, names)
     paths = [Path(folder) / f"{done.name}.{kind}" for kind in ("ply", "png", "html")]
-    write_scene_file(paths[0], {"coord": coord, "color": layers[shown].colors, "normal": normal})
+    own = {"coord": done.given.coord, "normal": turn_back(normal, done.given.up)}
+    write_scene_file(paths[0], own | {"color": layers[shown].colors})
     picture, camera = draw_layer(coord, normal, layers, shown, **view)
     picture.save(paths[1])
     with replace_file(paths[2], "w") as file:

@@ -14,10 +14,11 @@ GRID = 0.1
 
 def make_scene(points=2000, seed=0):
     rng = np.random.default_rng(seed)
+    normal = rng.normal(size=(points, 3))
     return dict(
         coord=rng.uniform(-1, 1, (points, 3)).astype(np.float32) + np.float32([0, 0, 1.5]),
         color=rng.uniform(0, 255, (points, 3)).astype(np.float32),
-        normal=rng.normal(size=(points, 3)).astype(np.float32),
+        normal=(normal / np.linalg.norm(normal, axis=1, keepdims=True)).astype(np.float32),
         segment=rng.integers(-1, 5, points).astype(np.int32),
         name="a",
     )

@@ -7,8 +7,11 @@ from torch import nn
 
 from pointcept_msm.features.extractor import FeatureExtractor, evaluating
 from pointcept_msm.features.voxels import centre_coord
+from pointcept_msm.files.scene_io import save_scene
+from pointcept_msm.files.weights import load_checkpoint
 from pointcept_msm.models.feature_sampling import sample_levels, voxel_key
 from pointcept_msm.models.layers.voxel_levels import Level
+from tests.files.box_room import make_room
 
 VOXEL = 0.05
 
@@ -201,10 +204,10 @@ def test_a_network_that_knows_scans_without_fills_by_itself_and_says_so(caplog):
     extractor = FeatureExtractor(PoolNet(), dict(in_channels=6), meta)
     bare = dict(coord=scene["coord"], name="phone scan")
     filled = extractor.extract(bare)
-    assert "phone scan has no color: 127.5 everywhere" in caplog.text
-    assert "phone scan has no normal: 0 everywhere" in caplog.text
+    assert "phone scan: it has no color: 127.5 everywhere" in caplog.text
+    assert "phone scan: it has no normal: 0 everywhere" in caplog.text
     zeros = dict(bare, color=np.full((3000, 3), 127.5, np.float32), normal=np.zeros((3000, 3), np.float32))
-    assert np.array_equal(filled, make_extractor().extract(zeros))
+    assert np.array_equal(filled, extractor.extract(zeros)), "normals of 0 count as absent"
     other = FeatureExtractor(PoolNet(), dict(in_channels=6), meta, fill=dict(color=10.0))
     assert other.fill == dict(color=10.0, normal=0.0) and not np.array_equal(other.extract(bare), filled)
 
@@ -218,6 +221,69 @@ def test_normals_can_be_estimated():
     bare = {k: scene[k] for k in ("coord", "color")}
     estimated = make_extractor(fill=dict(normal="estimate")).extract(bare)
     assert np.allclose(estimated, make_extractor().extract(dict(bare, normal=inward)), atol=1e-3)
+
+
+def test_a_path_an_array_and_a_list_of_them(tmp_path):
+    scene, extractor = make_scene(), make_extractor(fill=dict(normal=(0, 0, 1)))
+    save_scene(tmp_path / "room.ply", {key: scene[key] for key in ("coord", "color")})
+    color = np.rint(scene["color"])
+    feat = extractor.extract(dict(coord=scene["coord"], color=color))
+    assert np.allclose(extractor.extract(tmp_path / "room.ply"), feat, atol=1e-5)
+    assert np.allclose(extractor.extract(str(tmp_path / "room.ply")), feat, atol=1e-5)
+    assert np.allclose(extractor.extract(np.c_[scene["coord"], color]), feat, atol=1e-5)
+    both = extractor.extract([tmp_path / "room.ply", torch.from_numpy(np.c_[scene["coord"], color])])
+    assert len(both) == 2 and all(np.allclose(one, feat, atol=1e-5) for one in both)
+    shape = (scene["coord"][0], r"array of shape \(3,\)")
+    for wrong, words in (shape, ("no.ply", "no.ply does not exist"), (3, "got a int")):
+        with pytest.raises(ValueError, match=words):
+            extractor.extract(wrong)
+    with pytest.raises(ValueError, match="has 'colorx' and no color; rename it"):
+        extractor.extract(dict(coord=scene["coord"], colorx=scene["color"]))
+
+
+TURNED = {
+    "y": ((0, 2, 1), (1, 1, -1)),
+    "-y": ((0, 2, 1), (1, -1, 1)),
+    "-z": ((0, 1, 2), (1, -1, -1)),
+    "x": ((2, 1, 0), (1, 1, -1)),
+}
+
+
+@pytest.mark.parametrize("up", TURNED)
+@pytest.mark.parametrize("unit", [1, 0.3048, 0.01, 0.001])
+def test_other_axes_units_and_places_are_warned_about_or_right(up, unit, caplog):
+    """At map coordinates of 4,000 km; as suggested, the features are those of the plain scan."""
+    room, (columns, signs) = make_room(), TURNED[up]
+    plain = make_extractor().extract(room)
+    coord = (room["coord"] + [400_000, 4_000_000, 300])[:, columns] * signs / unit
+    scene = dict(room, coord=coord, normal=room["normal"][:, columns] * np.float32(signs))
+    wrong = make_extractor()
+    wrong.prepare(scene)
+    assert f"give up={up!r}" in caplog.text and (unit == 1 or f"give scale={unit}" in caplog.text)
+    found = make_extractor(up=up, scale=unit).extract(scene)
+    assert np.linalg.norm(found - plain) < 1e-3 * np.linalg.norm(plain)
+    prepared = wrong.prepare(scene, up=up, scale=unit)
+    assert np.array_equal(prepared.coord, coord) and "doubt 0" not in prepared.notes
+
+
+def test_a_stray_point_moves_nothing_but_itself():
+    room = make_room()
+    stray = {key: np.concatenate([values, values[:1]]) for key, values in room.items()}
+    stray["coord"][-1] = (2, 1.5, -7.03)
+    plain, released = make_extractor().extract(room), make_extractor(floor="released")
+    found = make_extractor().extract(stray)
+    assert np.linalg.norm(found[:-1] - plain) < 0.01 * np.linalg.norm(plain)
+    assert np.array_equal(released.extract(room), plain)
+    assert not np.allclose(released.extract(stray)[:-1], plain, atol=0.1)
+    with pytest.raises(ValueError, match="floor is 'low'; allowed: robust, released"):
+        make_extractor(floor="low")
+
+
+def test_another_voxel_size_is_the_callers_word(tmp_path, caplog):
+    extractor = make_extractor(voxel_size=0.1)
+    assert extractor.levels[0][1] == 0.1 and "trained with 0.05 m" in caplog.text
+    extractor.save_pretrained(tmp_path)
+    assert load_checkpoint(tmp_path / "model.safetensors")[2]["grid_size"] == VOXEL
 
 
 @pytest.mark.gpu

@@ -49,6 +49,36 @@ def test_a_bare_scene_with_a_stated_fill(tmp_path, capsys):
     assert feat.dtype == np.float16 and np.isfinite(feat).all() and feat.std() > 0
 
 
+def test_the_result_has_the_files_own_coordinates(tmp_path, capsys):
+    scene, weights = make_scene(), write_weights(tmp_path)
+    far = scene["coord"].astype(np.float64)[:, [0, 2, 1]] * [1, 1, -1] * 1000 + [4e8, 3e5, 4e9]
+    np.savez(tmp_path / "map.npz", **{**scene, "coord": far})
+    arguments = (tmp_path / "map.npz", "--weights", weights, "--out", tmp_path / "out", "--up", "y", "--scale", 0.001)
+    code, _, errors = call(capsys, "extract_features", *arguments)
+    assert code == 0, errors
+    assert np.array_equal(np.load(tmp_path / "out/map.npz")["coord"], far)
+    facts = json.loads((tmp_path / "out/map.json").read_text())
+    assert (
+        facts["up"] == "y" and facts["scale"] == 0.001 and "subtracted from map coordinates" in facts["notes"]["origin"]
+    )
+
+
+@pytest.mark.parametrize("suffix", [".npz", ".ply"])
+@pytest.mark.parametrize("linked", [False, True])
+def test_a_scene_is_never_written_over(tmp_path, capsys, suffix, linked):
+    weights, path = write_weights(tmp_path), tmp_path / f"room{suffix}"
+    save_scene(path, make_scene())
+    before, given = path.read_bytes(), path
+    if linked:
+        (tmp_path / "links").mkdir()
+        given = tmp_path / f"links/room{suffix}"
+        given.symlink_to(path)
+    tool = "extract_features" if suffix == ".npz" else "visualize_pca"
+    code, _, errors = call(capsys, tool, given, "--weights", weights, "--out", tmp_path)
+    assert code == 1 and "would be written over" in errors[-1] and path.read_bytes() == before
+    assert call(capsys, tool, given, "--weights", weights, "--out", tmp_path / "out")[0] == 0
+
+
 @pytest.mark.parametrize("mode", ["nearest", "released"])
 def test_modes_differ(tmp_path, capsys, mode):
     weights = write_weights(tmp_path)
