@@ -44,7 +44,7 @@ class PreparedScene(NamedTuple):
     """A scene as the network sees it: read and checked once, and complete.
 
     filled: how each array that was absent was made. notes: what else was changed or is doubted, as {what: sentence}.
-    coord: the points (N, 3) as they were given, in their own type, place and unit; up: the axis of theirs that points up.
+    coord: the points (N, 3) as they were given, in their own type, place and unit; up: which of their axes points up.
     """
 
     name: str
