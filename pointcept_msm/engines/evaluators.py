@@ -18,7 +18,7 @@ from pointcept_msm.engines.export import NETWORKS, count_steps, find_networks
 from pointcept_msm.engines.method_hooks import unwrap
 from pointcept_msm.engines.metrics_writer import EVALUATIONS, append_line, to_json_number
 from pointcept_msm.features.extractor import FeatureExtractor
-from pointcept_msm.features.levels import INPUTS, LevelNetwork
+from pointcept_msm.features.levels import LevelNetwork
 from pointcept_msm.host import HOOKS, HookBase, build_dataset, register
 from pointcept_msm.probing.features import SceneFeatures, SceneList, extract_scenes
 from pointcept_msm.probing.knn import LevelSlice, predict_knn
@@ -97,8 +97,6 @@ class MSMProbeEvaluator(HookBase):
         seed: int = 0,
         inputs: str = "msm",
     ):
-        if inputs not in INPUTS:
-            raise UserError(f"inputs is {inputs!r}; choose one of {', '.join(INPUTS)}.")
         allowed = [f"{network}_{probe}" for network in (*NETWORKS, "backbone") for probe in PROBES]
         if metric not in allowed:
             raise UserError(f"metric is {metric!r}; allowed: {', '.join(allowed)}")

@@ -53,6 +53,11 @@ class ProbeSettings:
         if "instance" in self.probes and not self.things:
             raise UserError("the instance probe needs `things`, the classes that have instances, e.g. things=(2, 3, 4)")
 
+    @property
+    def solver(self) -> dict:
+        """Arguments of every linear fit."""
+        return dict(max_iter=self.max_iter, device=self.device)
+
 
 class Outcome(NamedTuple):
     """metrics in percent; chosen hyper-parameters; confusion: probe -> scene -> counts (K, K), of kNN and linear."""
@@ -156,9 +161,7 @@ def fit_judges(train, levels, settings: ProbeSettings, seed: int) -> tuple[list,
         judges.append(judge_linear("linear", probe, names, settings))
     if "layers" in settings.probes:  # with the regularisation chosen for all levels
         for name, columns in layer_columns(levels).items():
-            part = fit_linear(
-                feat[:, columns], label, settings.num_classes, chosen["l2"], settings.max_iter, settings.device
-            )
+            part = fit_linear(feat[:, columns], label, settings.num_classes, chosen["l2"], **settings.solver)
             judges.append(judge_linear(name, part, {"mIoU": name}, settings, columns))
     if "instance" in settings.probes:
         shared = dict(things=settings.things, num_classes=settings.num_classes, device=settings.device)
@@ -175,9 +178,8 @@ def fit_judges(train, levels, settings: ProbeSettings, seed: int) -> tuple[list,
 
 def fit_best(scenes, settings: ProbeSettings, seed: int) -> tuple[LinearProbe, float]:
     """A linear probe with the regularisation that held-out scenes prefer, and this."""
-    options = dict(max_iter=settings.max_iter, device=settings.device)
-    l2, start = choose_l2(scenes, settings.num_classes, settings.l2_grid, seed, **options)
-    return fit_linear(*pool(scenes), settings.num_classes, l2, start=start, **options), l2
+    l2, start = choose_l2(scenes, settings.num_classes, settings.l2_grid, seed, **settings.solver)
+    return fit_linear(*pool(scenes), settings.num_classes, l2, start=start, **settings.solver), l2
 
 
 def judge_linear(

@@ -169,17 +169,9 @@ def fit_linear_path(
     return probes
 
 
-def fit_linear(
-    feat: np.ndarray,
-    label: np.ndarray,
-    num_classes: int,
-    l2: float = 1e-4,
-    max_iter: int = 300,
-    device="cpu",
-    start: LinearProbe | None = None,
-) -> LinearProbe:
+def fit_linear(feat: np.ndarray, label: np.ndarray, num_classes: int, l2: float = 1e-4, **options) -> LinearProbe:
     """`fit_linear_path` for one strength."""
-    return fit_linear_path(feat, label, num_classes, [l2], max_iter, device, start)[0]
+    return fit_linear_path(feat, label, num_classes, [l2], **options)[0]
 
 
 def _start_at(probe: LinearProbe | None, scaler: Scaler, num_classes: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -232,10 +224,10 @@ def choose_l2(
     return l2_grid[best], probes[best]
 
 
-def fit_ridge(feat: np.ndarray, target: np.ndarray, l2: float = 1e-3, scaler: Scaler | None = None) -> LinearProbe:
+def fit_ridge(feat: np.ndarray, target: np.ndarray, l2: float = 1e-3) -> LinearProbe:
     """Least squares of targets (N, D) on standardised features, closed form in float64: the quick classifier (one-hot
     targets) and the offset head. l2 counts a row of unit variance: |x w - t|^2 / N + l2 |w|^2."""
-    scaler = scaler or fit_scaler(feat)
+    scaler = fit_scaler(feat)
     feat, target = torch.as_tensor(feat), torch.as_tensor(target).double()
     bias = target.mean(0)
     gram = torch.zeros(feat.shape[1], feat.shape[1], dtype=torch.float64)

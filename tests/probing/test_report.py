@@ -69,7 +69,7 @@ def test_tables_of_budgets_and_levels():
         ["linear, share of scenes", "1 %", "5 %", "10 %", "20 %"],
         ["MSM student", "30.0", "30.0", "30.0", "30.0"],
     ]
-    assert points[0] == ["linear, points a scene", "20"] and points[3] == ["raw input", "9.0"]
+    assert points[0] == ["linear, points a scene", "20"] and points[3] == ["raw input", "9.0 ± 0.0"]
     assert alone[0][1:] == without[0][1:] == ["0", "1", "2", "3", "4"]
     assert alone[1] == ["MSM student", "6.2", "16.2", "26.2", "36.2", "46.2"] and without[3][1] == "-"
     bare = Row("raw input", "-", 48, 16, 7)
