@@ -130,6 +130,8 @@ def describe(results: dict) -> str:
     for counts in list(row["confusion"].values())[:1]:
         occur = sum(map(any, counts))
         text += f"; mIoU over the {occur} of {len(counts)} classes that occur in the test scenes, one confusion matrix"
+        if occur < len(counts):
+            text += f" (times {occur / len(counts):.3f} by Pointcept's rule, over all {len(counts)}: results.md)"
     ceilings = [_value(row["metrics"].get("AP50_true_classes")) for row in results["rows"]]
     if set(ceilings) != {"-"}:
         text += f"; AP50 with the true classes, row by row: {', '.join(ceilings)}"

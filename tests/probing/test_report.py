@@ -61,6 +61,7 @@ def test_every_number_fits_a_terminal(capsys):
     for number in ("62.0 ± 2.8", "50.0 ± 0.0", "21.6 ± 0.0", "34.5 ± 0.0", " 30.0 ", " 46.2 "):
         assert number in text
     assert "over the 2 of 3 classes that occur in the test scenes" in text and "48 train and 16 test" in text
+    assert "times 0.667 by Pointcept's rule, over all 3" in text
 
 
 def test_tables_of_budgets_and_levels():
