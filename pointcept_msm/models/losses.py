@@ -23,18 +23,21 @@ def voxel_loss(prediction: torch.Tensor, target: torch.Tensor, kind: str = "smoo
     return 2 - 2 * F.cosine_similarity(prediction, target, dim=1)
 
 
-def info_nce(prediction: torch.Tensor, target: torch.Tensor, temperature: float, count: torch.Tensor) -> torch.Tensor:
-    """prediction, target (B, M, C), of which count (B,) rows hold anything -> scalar: cross-entropy of finding its own
-    target among all of its view, by cosine; mean over each view, then over views. float32 also under autocast."""
+def info_nce(prediction: torch.Tensor, target: torch.Tensor, temperature: float, count=None) -> torch.Tensor:
+    """prediction, target (B, M, C), of which count (B,) rows hold anything, all if None -> scalar: cross-entropy of
+    finding its own target among all of its view, by cosine; mean over each view, then over views. float32 also under
+    autocast."""
     row = torch.arange(prediction.shape[1], device=prediction.device)
-    empty = row >= count[:, None]  # (B, M)
     with torch.autocast(prediction.device.type, enabled=False):
         prediction = F.normalize(prediction.float(), dim=-1) / temperature
-        target = F.normalize(target.float(), dim=-1)
-        away = prediction.new_zeros(1, 1, 1).masked_fill(empty[:, None], NOTHING)
-        similarity = torch.baddbmm(away, prediction, target.transpose(1, 2))
-        values = similarity.logsumexp(-1) - similarity.diagonal(dim1=1, dim2=2)
-    return mean_of_means(values.masked_fill(empty, 0).sum(1), count)
+        similarity = prediction @ F.normalize(target.float(), dim=-1).transpose(1, 2)
+        if count is not None:
+            empty = row >= count[:, None]  # (B, M)
+            similarity = similarity.masked_fill_(empty[:, None], NOTHING)
+        values = F.cross_entropy(similarity.flatten(0, 1), row.repeat(len(similarity)), reduction="none")
+    if count is None:
+        return values.mean()
+    return mean_of_means(values.view_as(empty).masked_fill(empty, 0).sum(1), count)
 
 
 def mean_per_scene(values: torch.Tensor, scene: torch.Tensor, num_scenes: int) -> torch.Tensor:
@@ -52,7 +55,7 @@ def mean_of_means(total: torch.Tensor, count: torch.Tensor) -> torch.Tensor:
 def draw_rows(scene: torch.Tensor, counts: list, most: int) -> torch.Tensor:
     """Up to `most` rows of each scene at random, (M',) scene by scene. scene (M,) ascending; counts: B integers, the
     number of rows of each."""
-    order = (shuffle_each if scene.device.type == "cpu" else shuffle_at_once)(scene, counts)
+    order = (shuffle_at_once if at_once(scene) else shuffle_each)(scene, counts)
     start, size = span_scenes(scene, len(counts))
     size = size.clamp_(max=most)
     first = size.cumsum(0) - size  # of each scene in the result
@@ -66,6 +69,11 @@ def span_scenes(scene: torch.Tensor, num_scenes: int) -> tuple[torch.Tensor, tor
     end = torch.searchsorted(scene, torch.arange(num_scenes, device=scene.device), right=True)
     start = F.pad(end[:-1], (1, 0))
     return start, end - start
+
+
+def at_once(x: torch.Tensor) -> bool:
+    """Whether all scenes are worked on together: GPUs are slow at many small jobs, CPUs at what outgrows the cache."""
+    return x.device.type != "cpu"
 
 
 def shuffle_each(scene: torch.Tensor, counts: list) -> torch.Tensor:
@@ -106,6 +114,9 @@ class MSMLoss:
             return prediction.sum()
         if self.kind != "info_nce":
             return mean_per_scene(voxel_loss(prediction, target, self.kind, self.beta), scene, len(counts))
+        if not at_once(scene):
+            views = zip(*(x.split(counts) for x in (prediction, target)), strict=True)
+            return torch.stack([info_nce(a[None], b[None], self.temperature) for a, b in views if len(a)]).mean()
         start, count = span_scenes(scene, len(counts))
         rows = (start[:, None] + torch.arange(max(counts), device=scene.device)).clamp_(max=len(scene) - 1)
         sides = [x.index_select(0, rows.flatten()).unflatten(0, rows.shape) for x in (prediction, target)]

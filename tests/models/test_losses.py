@@ -44,9 +44,13 @@ def look(loss, prediction, target, scene=SCENE, counts=COUNTS):
     return loss(prediction[rows], target[rows], scene[rows], counts)
 
 
-@pytest.mark.parametrize("shuffle", ["shuffle_each", "shuffle_at_once"])
-def test_rows_are_drawn_evenly_and_without_repeats(shuffle, monkeypatch):
-    monkeypatch.setattr(losses, "shuffle_each", getattr(losses, shuffle))
+@pytest.fixture(params=[False, True], ids=["scene by scene", "at once"])
+def both_ways(request, monkeypatch):
+    monkeypatch.setattr(losses, "at_once", lambda x: request.param)
+
+
+@pytest.mark.usefixtures("both_ways")
+def test_rows_are_drawn_evenly_and_without_repeats():
     scene, counts = torch.tensor([0] * 6 + [2] * 2), [6, 0, 2]
     hits = torch.zeros(8)
     for _ in range(300):
@@ -56,6 +60,7 @@ def test_rows_are_drawn_evenly_and_without_repeats(shuffle, monkeypatch):
     assert (hits[:6] > 100).all() and (hits[:6] < 200).all() and (hits[6:] == 300).all()
 
 
+@pytest.mark.usefixtures("both_ways")
 def test_info_nce_equals_a_loop_within_each_scene():
     cosines = lambda a, b: float(torch.cosine_similarity(a, b, dim=0))  # noqa: E731
     per_scene = []
