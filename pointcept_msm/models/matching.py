@@ -75,7 +75,7 @@ def pair_up(student: VoxelPyramid, rows: torch.Tensor, supervised: torch.Tensor)
     size = student.ends[:, -1:]
     start = size.cumsum(0) - size
     ends = (student.ends + start).flatten()  # of each view of each level
-    so_far = F.pad(torch.stack([chosen, supervised]).cumsum(1), (1, 0))[:, ends]
+    so_far = torch.stack([F.pad(mask.cumsum(0), (1, 0))[ends] for mask in (chosen, supervised)])
     counts = torch.diff(so_far, dim=1, prepend=so_far.new_zeros(2, 1)).view(2, *student.ends.shape)
     found, wanted = counts.sum(-1)
     place = positions(chosen)

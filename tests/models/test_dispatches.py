@@ -57,8 +57,8 @@ class Fused(torch.autograd.Function):
         return None, None, *(x if x is None else grad.new_empty(x) for x in ctx.shapes)
 
 
-def convolve(feat, weight, kernel_map):
-    return Fused.apply((kernel_map.num_out, len(weight)), 2, feat, weight)
+def convolve(feat, weight, kernel_map, bias):
+    return Fused.apply((kernel_map.num_out, len(weight)), 2, feat, weight, bias)
 
 
 def attend(query, key, value, **kwargs):
