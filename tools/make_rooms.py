@@ -9,6 +9,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from pointcept_msm.runtime.command_line import OneSentenceParser, run_command
+from pointcept_msm.runtime.errors import UserError
 
 
 def main(argv):
@@ -19,7 +20,7 @@ def main(argv):
 
     counts = {"train": args.train, "val": args.val, "test": args.test}
     if min(counts.values()) < 0 or sum(counts.values()) == 0:
-        raise ValueError(
+        raise UserError(
             f"train, val and test are {tuple(counts.values())}; ask for at least one room, e.g. --train 64"
         )
     made = 0

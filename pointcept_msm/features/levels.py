@@ -12,6 +12,7 @@ from torch import nn
 
 from pointcept_msm.datasets.inputs import count_channels
 from pointcept_msm.models.layers.voxel_levels import Level
+from pointcept_msm.runtime.errors import UserError
 
 INPUTS = ("msm", "pointcept")  # scaling of the input features
 
@@ -27,7 +28,7 @@ class LevelNetwork(nn.Module):
     def __init__(self, network: nn.Module, grid_size: float, feat_keys: Sequence[str], inputs: str = "msm"):
         super().__init__()
         if inputs not in INPUTS:
-            raise ValueError(f"inputs is {inputs!r}; choose one of {', '.join(INPUTS)}.")
+            raise UserError(f"inputs is {inputs!r}; choose one of {', '.join(INPUTS)}.")
         self.network, self.grid_size, self.feat_keys, self.inputs = network, grid_size, tuple(feat_keys), inputs
 
     def forward(self, batch: dict) -> list[Level]:
@@ -100,13 +101,13 @@ def round_log2(ratio: float) -> int:
 def levels_of_point(point: dict, count: int) -> list[Level]:
     """A Point of Pointcept and the points it was pooled from: levels fine to coarse. count: voxels that went in.
 
-    ValueError: the chain does not reach up to them, so strides are not known.
+    UserError: the chain does not reach up to them, so strides are not known.
     """
     chain = [point]
     while "pooling_parent" in chain[-1]:  # a missing attribute would be an empty Point, not an error
         chain.append(chain[-1]["pooling_parent"])
     if len(chain[-1]["feat"]) != count:
-        raise ValueError(
+        raise UserError(
             f"the backbone gives {len(chain[-1]['feat'])} rows for {count} voxels and does not say how it pooled them "
             "(pooling_parent); give the evaluator a network whose finest rows are its input's"
         )

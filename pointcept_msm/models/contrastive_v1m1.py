@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from pointcept_msm.host import MODELS, build_model, register
+from pointcept_msm.runtime.errors import UserError
 
 from .layers.pyramid import build_pyramid, positions
 from .losses import info_nce, span_scenes
@@ -25,7 +26,7 @@ class MSMContrastive(nn.Module):
     def __init__(self, backbone, pairs=4096, temperature=0.07, projector="mlp", projector_ratio=4):
         super().__init__()
         if pairs < 2 or temperature <= 0:
-            raise ValueError(f"pairs {pairs}, temperature {temperature}: give at least 2, and a number above 0.")
+            raise UserError(f"pairs {pairs}, temperature {temperature}: give at least 2, and a number above 0.")
         self.pairs, self.temperature = pairs, temperature
         network = build_model(backbone)
         heads = [build_predictor(projector, width, projector_ratio) for width in network.dec_channels]

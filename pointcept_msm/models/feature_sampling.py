@@ -16,6 +16,7 @@ import torch
 import torch.nn.functional as F
 
 from pointcept_msm.models.layers.voxel_levels import Level
+from pointcept_msm.runtime.errors import UserError
 
 MODES = ("exact", "released", "nearest")
 AXIS_BITS = 16  # three axes take 48 bits of a key, which leaves 15 for the scene
@@ -48,7 +49,7 @@ def sample_levels(
     grid_coord (N, 3) in finest voxels: integers stand for voxel centres; floats are positions, voxel c being [c, c +
     1). batch (N,) scene of each row. extent (B, 3): scene sizes in finest voxels, for `released` when `levels` hold a
     part of a scene only. out: written and returned, if given; for many scenes it saves the system's zeroing of a new
-    array each time, a third of the cost. Differentiable in the features, without `out`. ValueError: unknown mode, wrong
+    array each time, a third of the cost. Differentiable in the features, without `out`. UserError: unknown mode, wrong
     shapes, integers outside 0 .. 2^16 - 1, an `out` that does not fit.
     """
     _check(levels, grid_coord, batch, mode)
@@ -217,17 +218,17 @@ def _find_pairs(table, key):
 
 def _check(levels, grid_coord, batch, mode):
     if mode not in MODES:
-        raise ValueError(f"sampling mode is {mode!r}; allowed: {', '.join(MODES)}")
+        raise UserError(f"sampling mode is {mode!r}; allowed: {', '.join(MODES)}")
     if not levels:
-        raise ValueError("no levels to sample from; give the network's list of Level, fine to coarse")
+        raise UserError("no levels to sample from; give the network's list of Level, fine to coarse")
     if grid_coord.ndim != 2 or grid_coord.shape[1] != 3 or batch.shape != grid_coord.shape[:1]:
-        raise ValueError(
+        raise UserError(
             f"grid_coord is {tuple(grid_coord.shape)} and batch {tuple(batch.shape)}; they must be (N, 3) and (N,)"
         )
     if len(batch) and not grid_coord.is_floating_point():
         low, high = int(grid_coord.min()), int(grid_coord.max())
         if low < 0 or high >= AXIS_SIZE:
-            raise ValueError(
+            raise UserError(
                 f"grid_coord spans {low} to {high}; allowed 0 to {AXIS_SIZE - 1}: shift the scene to its minimum "
                 "or use larger voxels"
             )
@@ -237,10 +238,8 @@ def _check_out(out, tables, count):
     if out is None:
         return
     if torch.is_grad_enabled() and any(table.feat.requires_grad for table in tables):
-        raise ValueError("out was given, but the features need gradients; leave it out or use torch.no_grad()")
+        raise UserError("out was given, but the features need gradients; leave it out or use torch.no_grad()")
     feat = tables[0].feat
     want = (count, sum(table.feat.shape[1] for table in tables)), feat.dtype, feat.device
     if (tuple(out.shape), out.dtype, out.device) != want:
-        raise ValueError(
-            f"out is {tuple(out.shape)} {out.dtype} on {out.device}; give {want[0]} {want[1]} on {want[2]}"
-        )
+        raise UserError(f"out is {tuple(out.shape)} {out.dtype} on {out.device}; give {want[0]} {want[1]} on {want[2]}")

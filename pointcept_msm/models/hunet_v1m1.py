@@ -13,6 +13,7 @@ from torch import nn
 from torch.utils.checkpoint import checkpoint
 
 from pointcept_msm.host import MODELS, register
+from pointcept_msm.runtime.errors import UserError
 
 from .feature_sampling import sample_levels
 from .layers.blocks import AttentionBlock, AttentionStage, ResNetBlock
@@ -113,7 +114,7 @@ class MSMHUNet(nn.Module):
     def check_feat(self, feat: torch.Tensor):
         """Raise ValueError unless feat is (V, in_channels)."""
         if feat.ndim != 2 or feat.shape[1] != self.in_channels:
-            raise ValueError(
+            raise UserError(
                 f"The network takes {self.in_channels} input channels, the batch has feat of shape {tuple(feat.shape)};"
                 " set `in_channels` to the width of `feat_keys`, or collect the features the weights were trained on."
             )
@@ -201,11 +202,11 @@ def _attention_stages(channels, depths, heads, conv_depths, rates, window, attn_
 def _check_arguments(enc_channels, per_level, dec_channels, output):
     lengths = {len(x) for x in (enc_channels, *per_level)}
     if len(lengths) != 1:
-        raise ValueError(f"Per-level tuples have different lengths {sorted(lengths)}; give one entry a level in each.")
+        raise UserError(f"Per-level tuples have different lengths {sorted(lengths)}; give one entry a level in each.")
     if enc_channels[-1] != dec_channels[-1]:
-        raise ValueError(
+        raise UserError(
             f"The decoder starts from the bottleneck: enc_channels ends in {enc_channels[-1]}, dec_channels in "
             f"{dec_channels[-1]}; make them equal."
         )
     if output not in OUTPUTS:
-        raise ValueError(f"output is {output!r}; choose one of {', '.join(OUTPUTS)}.")
+        raise UserError(f"output is {output!r}; choose one of {', '.join(OUTPUTS)}.")

@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 
 from pointcept_msm.host import LOSSES, register
+from pointcept_msm.runtime.errors import UserError
 
 KINDS = ("smooth_l1", "cosine", "info_nce")
 NOTHING = -1e9  # similarity to a row that holds nothing: finite, so that no gradient is lost to it
@@ -95,9 +96,9 @@ class MSMLoss:
 
     def __init__(self, kind: str = "smooth_l1", beta: float = 1.0, temperature: float = 0.1, voxels: int = 2048):
         if kind not in KINDS:
-            raise ValueError(f"MSMLoss kind is {kind!r}; choose one of {', '.join(KINDS)}.")
+            raise UserError(f"MSMLoss kind is {kind!r}; choose one of {', '.join(KINDS)}.")
         if temperature <= 0 or voxels < 2:
-            raise ValueError(f"MSMLoss temperature {temperature}, voxels {voxels}: give above 0, and at least 2.")
+            raise UserError(f"MSMLoss temperature {temperature}, voxels {voxels}: give above 0, and at least 2.")
         self.kind, self.beta, self.temperature, self.voxels = kind, beta, temperature, voxels
 
     def draw(self, scene: torch.Tensor, counts: list) -> tuple[torch.Tensor | None, list]:

@@ -9,6 +9,8 @@ from typing import NamedTuple
 
 import torch
 
+from pointcept_msm.runtime.errors import UserError
+
 from .layers.pyramid import VoxelPyramid
 
 STRATEGIES = ("bottom_up", "top_down", "visible", "unmasked")
@@ -64,7 +66,7 @@ def run_masked(network, tokens, stem_token, feat, pyramid, hidden: Hidden, strat
     elif strategy == "unmasked":
         encoded = network.encode(feat, pyramid)
     else:
-        raise ValueError(f"Unknown masking strategy {strategy!r}; choose one of {', '.join(STRATEGIES)}.")
+        raise UserError(f"Unknown masking strategy {strategy!r}; choose one of {', '.join(STRATEGIES)}.")
     return MaskedPass(network.decode(network.entries(encoded), pyramid), hidden.levels, pyramid)
 
 

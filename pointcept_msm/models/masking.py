@@ -15,7 +15,7 @@ def draw_patch_mask(coord: torch.Tensor, num_scenes: int, patch: int, ratio: flo
     a scene keeps one visible and one masked. Drawn on the CPU, so that a seed gives the same mask on every device.
     """
     if not 0 <= ratio < 1:
-        raise ValueError(f"mask_ratio is {ratio}; allowed is 0 <= ratio < 1 (the paper uses 0.4).")
+        raise UserError(f"mask_ratio is {ratio}; allowed is 0 <= ratio < 1 (the paper uses 0.4).")
     axes = torch.cat([coord[:, :1], coord[:, 1:] // patch], 1).unbind(1)
     key = ((axes[0] << 16 | axes[1]) << 16 | axes[2]) << 16 | axes[3]
     cubes, cube = torch.unique(key, return_inverse=True)

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from pointcept_msm.host import LOSSES, MODELS, build_model, register
+from pointcept_msm.runtime.errors import UserError
 
 from .layers.pyramid import build_pyramid
 from .masked_pass import STRATEGIES, hide, run_masked, take
@@ -168,12 +169,12 @@ def _tokens(network, strategy):
 
 def _check_choice(name, value, allowed):
     if value not in allowed:
-        raise ValueError(f"{name} is {value!r}; choose one of {', '.join(allowed)}.")
+        raise UserError(f"{name} is {value!r}; choose one of {', '.join(allowed)}.")
 
 
 def _check_levels(levels, network):
     num_levels = network.num_levels
     levels = tuple(getattr(network, "loss_levels", range(num_levels)) if levels is None else levels)
     if not levels or any(not 0 <= level < num_levels for level in levels) or len(set(levels)) != len(levels):
-        raise ValueError(f"loss_levels is {levels}; give different levels of 0 ... {num_levels - 1} (0 is the finest).")
+        raise UserError(f"loss_levels is {levels}; give different levels of 0 ... {num_levels - 1} (0 is the finest).")
     return levels

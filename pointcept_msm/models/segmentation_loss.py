@@ -4,6 +4,7 @@ import torch
 import torch.nn.functional as F
 
 from pointcept_msm.host import LOSSES, register
+from pointcept_msm.runtime.errors import UserError
 
 from .lovasz import lovasz_softmax
 
@@ -14,7 +15,7 @@ class MSMSegmentationLoss:
 
     def __init__(self, ce: float = 1.0, lovasz: float = 1.0, ignore_index: int = -1):
         if ce < 0 or lovasz < 0 or ce + lovasz == 0:
-            raise ValueError(f"MSMSegmentationLoss weights are ce {ce}, lovasz {lovasz}; give one that is above 0.")
+            raise UserError(f"MSMSegmentationLoss weights are ce {ce}, lovasz {lovasz}; give one that is above 0.")
         self.ce, self.lovasz, self.ignore_index = ce, lovasz, ignore_index
 
     def __call__(self, logits: torch.Tensor, segment: torch.Tensor) -> torch.Tensor:
@@ -24,7 +25,7 @@ class MSMSegmentationLoss:
         if not len(label):
             return logits.sum()
         if int(label.max()) >= logits.shape[1] or int(label.min()) < 0:
-            raise ValueError(
+            raise UserError(
                 f"labels span {int(label.min())} to {int(label.max())}, the model has {logits.shape[1]} classes; "
                 f"set num_classes, or ignore_index (now {self.ignore_index})."
             )

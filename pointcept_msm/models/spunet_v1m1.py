@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from pointcept_msm.host import HOST, MODELS, build_model, register
+from pointcept_msm.runtime.errors import UserError
 
 from .hunet_v1m1 import OUTPUTS, MSMHUNet
 from .layers.pyramid import VoxelPyramid
@@ -81,7 +82,7 @@ class MSMSpUNet(nn.Module):
     ):
         super().__init__()
         if output not in OUTPUTS:
-            raise ValueError(f"output is {output!r}; choose one of {', '.join(OUTPUTS)}.")
+            raise UserError(f"output is {output!r}; choose one of {', '.join(OUTPUTS)}.")
         spunet = _build_spunet(in_channels, base_channels, channels, layers)
         self.conv_input, self.down, self.enc = spunet.conv_input, spunet.down, spunet.enc
         self.up, self.dec = spunet.up, spunet.dec
@@ -153,7 +154,7 @@ def _build_spunet(in_channels, base_channels, channels, layers):
             "MSM-HUNet-v1m1 instead"
         )
     if len(channels) != len(layers) or len(layers) % 2 or not 2 <= len(layers) // 2 <= 6:
-        raise ValueError(
+        raise UserError(
             f"channels has {len(channels)} and layers {len(layers)} entries; give both the same even number, 4 to 12: "
             "encoder stages, then decoder stages."
         )

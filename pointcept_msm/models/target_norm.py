@@ -7,6 +7,8 @@ import torch
 import torch.distributed as dist
 import torch.nn.functional as F
 
+from pointcept_msm.runtime.errors import UserError
+
 TARGET_NORMS = ("batch", "layer", "both", "whiten", "none")
 EPS = 1e-6
 SHRINK = 0.1  # of the correlations towards none: few voxels of a coarse level cannot tell them well
@@ -19,7 +21,7 @@ def normalise_target(feat: torch.Tensor, rows: torch.Tensor, norm: str) -> torch
     without correlations between channels, so that no direction of a feature weighs more than another; none.
     """
     if norm not in TARGET_NORMS:
-        raise ValueError(f"target_norm is {norm!r}; choose one of {', '.join(TARGET_NORMS)}.")
+        raise UserError(f"target_norm is {norm!r}; choose one of {', '.join(TARGET_NORMS)}.")
     chosen = feat.index_select(0, rows).float()
     if norm in ("batch", "both", "whiten"):
         mean, variance = moments(feat)

@@ -9,7 +9,7 @@ from contextlib import suppress
 from pointcept_msm.runtime.errors import UserError
 
 # Said in one sentence. The last two are what the machine or the installation refuses; their texts name it.
-EXPLAINED = (UserError, ValueError, OSError, ImportError)
+EXPLAINED = (UserError, OSError, ImportError)
 
 
 class OneSentenceParser(argparse.ArgumentParser):

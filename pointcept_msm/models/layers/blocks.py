@@ -4,6 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from pointcept_msm.runtime.errors import UserError
+
 from .attention import window_attention
 from .norm import SkipPath, SparseNorm
 from .pyramid import VoxelPyramid
@@ -61,7 +63,7 @@ class AttentionBlock(nn.Module):
     def __init__(self, channels: int, heads: int, window: int, drop_path: float = 0.0, attn_drop: float = 0.0):
         super().__init__()
         if channels % heads:
-            raise ValueError(f"{heads} heads do not divide {channels} channels; choose a divisor of the width.")
+            raise UserError(f"{heads} heads do not divide {channels} channels; choose a divisor of the width.")
         self.heads, self.half_window, self.attn_drop = heads, window // 2, attn_drop
         self.norm = SparseNorm(channels)
         self.linear_in = nn.Linear(channels, 3 * channels, bias=False)

@@ -4,6 +4,7 @@ import torch
 from torch import nn
 
 from pointcept_msm.runtime import comm
+from pointcept_msm.runtime.errors import UserError
 
 EPS = 1e-6
 
@@ -16,7 +17,7 @@ class RunningStandard(nn.Module):
     def __init__(self, channels: int, batches: int = 50):
         super().__init__()
         if batches < 1:
-            raise ValueError(f"standard_batches is {batches}; give the number of batches to measure on, at least 1.")
+            raise UserError(f"standard_batches is {batches}; give the number of batches to measure on, at least 1.")
         self.batches = batches
         self.register_buffer("seen", torch.zeros((), dtype=torch.long))
         self.register_buffer("count", torch.zeros((), dtype=torch.float64))
