@@ -1,5 +1,6 @@
 """The package's command: msm inspect, extract, show, convert, probe or models; python -m pointcept_msm is the same."""
 
+import shlex
 import sys
 from collections.abc import Callable
 from typing import NamedTuple
@@ -9,7 +10,13 @@ import torch
 
 from pointcept_msm import __version__
 from pointcept_msm.conversion.convert import add_convert_arguments, convert_command
-from pointcept_msm.features.batch import add_extract_arguments, add_input_arguments, extract_command
+from pointcept_msm.features.batch import (
+    Failure,
+    add_extract_arguments,
+    add_input_arguments,
+    extract_command,
+    report_failures,
+)
 from pointcept_msm.features.extractor import load
 from pointcept_msm.features.voxels import centre_coord, voxelise
 from pointcept_msm.files.inspection import inspect_scene
@@ -19,6 +26,7 @@ from pointcept_msm.host.runner import add_probe_arguments, probe_command
 from pointcept_msm.link import PACKAGE, find_configs
 from pointcept_msm.pictures.show import add_show_arguments, show_command
 from pointcept_msm.runtime.command_line import OneSentenceParser, run_command
+from pointcept_msm.runtime.errors import UserError
 
 
 class Subcommand(NamedTuple):
@@ -30,17 +38,30 @@ class Subcommand(NamedTuple):
 
 
 def inspect_command(args) -> None:
-    """What scenes measure and hold, and how many voxels they fill for the weights."""
-    weights = find_weights(args.weights)
+    """What scenes measure and hold, what is doubtful of them, and how many voxels they fill for the weights."""
+    weights, failures = find_weights(args.weights), []
     voxel_size = args.voxel_size or load_checkpoint(weights)[2]["grid_size"]
     for path in args.scenes:
-        scene = load_scene(path, up=args.up, scale=args.scale)
-        voxels = len(voxelise(centre_coord(torch.from_numpy(scene["coord"])), voxel_size).grid)
+        try:
+            scene = load_scene(path, up=args.up, scale=args.scale)
+        except UserError as error:
+            failures.append(Failure(path, str(error)))
+            continue
         first, *doubts = str(inspect_scene(scene["coord"], voxel_size)).splitlines()
-        print(f"{path}: {first}; {voxels:,} voxels of {voxel_size:g} m for {weights.stem}", *doubts, sep="\n  doubt: ")
+        voxels = count_voxels(scene["coord"], voxel_size)
+        print(f"{path}: {first}; {voxels} for {weights.stem}", *doubts, sep="\n  doubt: ")
         for field in ("color", "normal", "segment", "instance"):
             print(f"  {field:<9}{describe_field(field, scene.get(field))}")
-    print(f"next: msm show {' '.join(args.scenes)}")
+    report_failures(failures, len(args.scenes))
+    print(f"next: msm show {shlex.join(args.scenes)}")
+
+
+def count_voxels(coord: np.ndarray, voxel_size: float) -> str:
+    """How many voxels points (N, 3) fill, in words: a scene in a wrong unit may span more than can be numbered."""
+    try:
+        return f"{len(voxelise(centre_coord(torch.from_numpy(coord)), voxel_size).grid):,} voxels of {voxel_size:g} m"
+    except UserError:
+        return f"too large for voxels of {voxel_size:g} m"
 
 
 def describe_field(field: str, values: np.ndarray | None) -> str:

@@ -12,6 +12,7 @@ import pytest
 import pointcept_msm
 from pointcept_msm.__main__ import SUBCOMMANDS, main
 from pointcept_msm.files.scene_io import save_scene
+from pointcept_msm.rooms import generate_room
 from tests.tools.scene_tools import ROOT, make_scene, write_weights
 
 
@@ -65,6 +66,17 @@ def test_inspect_says_what_a_scene_holds(msm):
     assert "lengths 1 to 1" in said and f"{(scene['segment'] < 0).mean():.1%} unknown" in said
     voxels = int(said.split(" voxels of 0.1 m")[0].split()[-1].replace(",", ""))
     assert abs(voxels - len(cells)) < 0.15 * len(cells)  # the grid is laid from the middle, not from the corner
+
+
+def test_inspect_doubts_and_goes_on(msm, tmp_path):
+    """A room in millimetres is doubted, one that cannot be read is said last, and both leave the good one its lines."""
+    room = generate_room(0, "val", 0, points=20_000)
+    save_scene(tmp_path / "in mm.ply", {"coord": 1000 * room["coord"]})
+    code, said, errors = msm("inspect", "in mm.ply", "nothing", "scan.ply", *WEIGHTS)
+    assert code == 2 and "1 of 3 scenes" in errors[-1] and "nothing does not exist" in errors[-1]
+    assert "doubt: " in said and "scale=0.001" in said and "scan.ply: 1,500 points" in said
+    code, said, errors = msm("inspect", "in mm.ply", "--scale", 0.001, *WEIGHTS)
+    assert code == 0 and "doubt: " not in said and said.splitlines()[-1] == "next: msm show 'in mm.ply'"
 
 
 def test_models_lists_what_is_shipped(msm):

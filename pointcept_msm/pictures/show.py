@@ -6,6 +6,7 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 from PIL import Image
+from tqdm import tqdm
 
 from pointcept_msm.datasets.inputs import EVERYWHERE
 from pointcept_msm.datasets.normals import estimate_normals
@@ -198,6 +199,7 @@ def show_command(args) -> None:
             scenes = list(scenes)
             bases = fit_bases([done.features for done in scenes], extractor.levels) if scenes else {}
             save_bases(Path(args.out) / "basis.npz", bases, {"weights_sha256": extractor.digest})
+            scenes = tqdm(scenes, unit="picture", disable=None)
         for done in scenes:
             names = args.names.split(",") if args.names else find_names(named[done.name])
             try:
@@ -208,7 +210,7 @@ def show_command(args) -> None:
             some = dict(max_points=args.max_points, prediction=prediction, names=names)
             paths, camera = draw_scene(args.out, done, bases, extractor.levels, shown, **some, **view)
             drawn.append(done)
-            print(*paths)
+            tqdm.write(" ".join(map(str, paths)))
         if args.save_view and drawn:
             save_view(args.save_view, camera)
         if len(drawn) > 1:
