@@ -36,6 +36,15 @@ def test_the_most_processes_that_share_the_batch_are_used_and_it_is_said(
     assert said in capsys.readouterr().out and (said or not capsys.readouterr().out)
 
 
+def test_pointcept_is_launched_with_as_many_through_our_tools(tmp_path, monkeypatch, capsys):
+    """Its launcher refuses a batch that the processes do not share evenly."""
+    started = []
+    monkeypatch.setattr(runner, "HOST", "pointcept")
+    monkeypatch.setattr(runner, "pointcept_launch", lambda *args, **kwargs: started.append(args), raising=False)
+    run_training(toy.write_config(tmp_path), [f"save_path={tmp_path}/run"], num_gpus=3)
+    assert started == [(runner.train_worker, 2, 1, 0, "auto")] and "using 2, 1 scenes each" in capsys.readouterr().out
+
+
 def test_machines_that_cannot_share_the_batch_are_refused():
     with pytest.raises(UserError, match="12, which 5 machines of 8 GPUs cannot share: give batch_size=15"):
         fit_processes(12, 8, 5)
