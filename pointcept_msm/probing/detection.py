@@ -59,7 +59,8 @@ def build_output(width: int, outputs: int, dropout: float) -> nn.Sequential:
 
 @register(MODELS, "MSM-Detection-v1m1")
 class MSMDetection(nn.Module):
-    """Classes and boxes from points' features (B, P, C) and coordinates (B, P, 3) in metres.
+    """Classes and boxes from points' features (B, P, C) and coordinates (B, P, 3) in metres, each farthest from those
+    before it, so that the first are the queries that farthest-point sampling would take.
 
     Returns logits (L, B, Q, num_classes + 1), the last for "nothing", boxes (L, B, Q, 6), the scenes' sizes (B, 3).
     reach: side in metres of the cube around a query that its box's centre lies in. see_own_point: a query starts from
@@ -90,14 +91,12 @@ class MSMDetection(nn.Module):
         wave = ((coord - low) / extent * 2 * torch.pi) @ self.waves
         wave = torch.cat([wave.sin(), wave.cos()], -1)  # (B, P, D)
         memory = self.inputs(self.standard(feat.flatten(0, 1)).unflatten(0, feat.shape[:2]))
-        rows = torch.stack([farthest_points(points, self.queries) for points in coord])  # (B, Q)
-        query, place, x = (v.gather(1, rows[..., None].expand(-1, -1, v.shape[2])) for v in (coord, wave, memory))
-        place, states = self.place(place), []
-        x = x if self.see_own_point else torch.zeros_like(x)
+        query, place, x = (values[:, : self.queries] for values in (coord, wave, memory))
+        place, x, states = self.place(place), x if self.see_own_point else torch.zeros_like(x), []
         for layer in self.layers:
             x = layer(x, memory, place, memory + wave)
             states.append(self.norm(x))
-        shape, states = (len(states), *rows.shape), torch.cat(states).flatten(0, 1)
+        shape, states = (len(states), *query.shape[:2]), torch.cat(states).flatten(0, 1)
         logits, centre, size = (head(states).unflatten(0, shape) for head in (self.category, self.centre, self.size))
         box = torch.cat([query + (centre.sigmoid() - 0.5) * self.reach, size.sigmoid() * extent], -1)
         return logits, box, extent[:, 0]

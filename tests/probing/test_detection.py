@@ -59,6 +59,7 @@ def test_farthest_points_equal_a_loop():
         distance = torch.cdist(coord, coord[chosen]).amin(1)
         chosen.append(int(distance.argmax()))
     assert farthest_points(coord, 20).tolist() == chosen
+    assert farthest_points(coord[chosen], 7).tolist() == list(range(7)), "the first are a coarser sampling"
     assert farthest_points(coord[:3], 5).tolist() == [0, 1, 2, 0, 1]
 
 
@@ -69,8 +70,7 @@ def test_output_and_gradients():
     logits, box, extent = head(torch.randn(2, 30, 7), coord)
     assert logits.shape == (2, 2, 8, 5) and box.shape == (2, 2, 8, 6)
     torch.testing.assert_close(extent, coord.amax(1) - coord.amin(1))
-    queries = torch.stack([c[farthest_points(c, 8)] for c in coord])
-    assert ((box[..., :3] - queries).abs() <= 0.5).all() and (box[..., 3:] <= extent[:, None]).all()
+    assert ((box[..., :3] - coord[:, :8]).abs() <= 0.5).all() and (box[..., 3:] <= extent[:, None]).all()
     targets = [(torch.rand(2, 6), torch.tensor([0, 3]))] * 2
     detection_loss(logits, box, extent, targets).backward()
     assert all(p.grad is not None and torch.isfinite(p.grad).all() for p in head.parameters())
@@ -135,7 +135,7 @@ def test_live_features_are_the_frozen_ones_and_fine_tuning_moves_the_network():
     assert len(moved) > 0.8 * len(list(network.parameters())) and not network.training and not head.training
 
 
-THINGS = tuple(range(3, 22))
+FURNITURE = (3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 15, 16, 18)  # what 1,024 points of a room show well enough
 
 
 def make_room(split, index, points, kind, rng, turned=False):
@@ -143,23 +143,24 @@ def make_room(split, index, points, kind, rng, turned=False):
     scene = turn_to_walls(generate_room(0, split, index, 20_000))
     if turned:
         scene["coord"] = scene["coord"] @ random_turn(rng).T
-    objects = find_boxes(scene, THINGS, 50)
+    objects = find_boxes(scene, FURNITURE, 50)
     rows = voxelise(scene["coord"], 0.08, random=False).point
     rows = rows[farthest_points(torch.from_numpy(scene["coord"][rows]), points).numpy()]
+    coord, category = scene["coord"][rows], np.searchsorted(FURNITURE, objects.category)
     feat = rng.normal(size=(points, 32))
     if kind == "oracle":
-        feat = np.zeros((points, 22))
-        for box, category, number in zip(*objects):
+        feat = np.zeros((points, len(FURNITURE) + 3))
+        for box, c, number in zip(objects.box, category, objects.id):
             mine = scene["instance"][rows] == number
-            feat[mine, category - 3], feat[mine, 19:] = 1, box[:3] - scene["coord"][rows[mine]]
-    objects = objects._replace(category=objects.category - 3)
-    coord, feat = (torch.from_numpy(x.astype(np.float32)) for x in (scene["coord"][rows], feat))
-    return Cloud(coord, objects, feat)
+            feat[mine, c], feat[mine, -3:] = 1, box[:3] - coord[mine]
+    coord, feat = (torch.from_numpy(x.astype(np.float32)) for x in (coord, feat))
+    return Cloud(coord, objects._replace(category=category), feat)
 
 
 def fit_and_score(train, test, epochs, **training):
     torch.manual_seed(0)
-    head = MSMDetection(train[0].feat.shape[1], 19, 256, 2, 64, 4, 64, 0.0, 0.0, reach=2.0, see_own_point=True)
+    size = dict(queries=256, layers=2, width=64, hidden=64, dropout=0.0, head_dropout=0.0, reach=2.0)
+    head = MSMDetection(train[0].feat.shape[1], len(FURNITURE), **size, see_own_point=True)
     training = dict(batch_size=4, lr=2e-3, warmup=0.02 * epochs, weight_decay=0.1, clip=1.0, augment=False) | training
     detection.fit_detection(head, train, Training(epochs, **training))
     return detection_scores([detection.predict_detections(head, c) for c in test], [c.objects for c in test])
@@ -167,5 +168,16 @@ def fit_and_score(train, test, epochs, **training):
 
 @pytest.mark.slow
 def test_one_room_is_overfitted():
-    room = [make_room("train", 0, 512, "random", np.random.default_rng(0))]
-    assert fit_and_score(room, room, 300, batch_size=1)["AP50"] > 95
+    room = [make_room("train", 0, 256, "random", np.random.default_rng(0))]
+    assert fit_and_score(room, room, 250, batch_size=1)["AP50"] > 95
+
+
+@pytest.mark.slow
+def test_rooms_are_read_from_features_that_hold_class_and_centre_and_not_from_random_ones():
+    scores = {}
+    for kind, epochs in (("oracle", 20), ("random", 5)):
+        rng = np.random.default_rng(0)
+        train = [make_room("train", i, 1024, kind, rng, turned=turn > 0) for i in range(64) for turn in range(6)]
+        test = [make_room("val", i, 1024, kind, rng) for i in range(16)]
+        scores[kind] = fit_and_score(train, test, epochs)["AP25"]
+    assert scores["oracle"] > 90 and scores["random"] < 20, scores
