@@ -26,10 +26,9 @@ from pointcept_msm.datasets.voxelise import voxelise
 from pointcept_msm.features.extractor import FeatureExtractor
 from pointcept_msm.host import Config, build_model
 from pointcept_msm.link import find_configs
-from pointcept_msm.models.feature_sampling import sample_levels
+from pointcept_msm.models.feature_sampling import Level, sample_levels
 from pointcept_msm.models.layers.conv_backends import find_conv_backends
 from pointcept_msm.models.layers.pyramid import build_pyramid
-from pointcept_msm.models.layers.voxel_levels import Level
 from pointcept_msm.probing.knn import find_neighbours
 from pointcept_msm.rooms.generate import generate_room
 from pointcept_msm.runtime.command_line import OneSentenceParser, run_command

@@ -20,9 +20,7 @@ def main(argv):
 
     counts = {"train": args.train, "val": args.val, "test": args.test}
     if min(counts.values()) < 0 or sum(counts.values()) == 0:
-        raise UserError(
-            f"train, val and test are {tuple(counts.values())}; ask for at least one room, e.g. --train 64"
-        )
+        raise UserError(f"train, val and test are {tuple(counts.values())}; ask for at least one room, e.g. --train 64")
     made = 0
     with tqdm(total=sum(counts.values()), unit="room") as bar:
         for split, count in counts.items():

@@ -29,8 +29,7 @@ from pointcept_msm.files.weights import (
     save_pretrained,
 )
 from pointcept_msm.models.building import build_from_file
-from pointcept_msm.models.feature_sampling import sample_levels
-from pointcept_msm.models.layers.voxel_levels import Level
+from pointcept_msm.models.feature_sampling import Level, sample_levels
 from pointcept_msm.runtime.errors import UserError
 
 LOGGER = logging.getLogger("msm")

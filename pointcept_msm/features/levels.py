@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from pointcept_msm.datasets.inputs import count_channels
-from pointcept_msm.models.layers.voxel_levels import Level
+from pointcept_msm.models.feature_sampling import Level
 from pointcept_msm.runtime.errors import UserError
 
 INPUTS = ("msm", "pointcept")  # scaling of the input features

@@ -14,7 +14,7 @@ from .layers.pyramid import build_pyramid, positions
 from .losses import info_nce, span_scenes
 from .masked_pass import take
 from .matching import match_levels, partner_rows
-from .predictor import build_predictor
+from .msm_v1m1_base import build_predictor
 
 
 @register(MODELS, "MSM-Contrastive-v1m1")

@@ -15,14 +15,20 @@ from typing import NamedTuple
 import torch
 import torch.nn.functional as F
 
-from pointcept_msm.models.layers.voxel_levels import Level
-from pointcept_msm.runtime.errors import UserError
-
 MODES = ("exact", "released", "nearest")
 AXIS_BITS = 16  # three axes take 48 bits of a key, which leaves 15 for the scene
 AXIS_SIZE = 1 << AXIS_BITS
 QUERIES_A_BLOCK = 1 << 15  # whose corners are found at once
 CPU_ROWS = 1 << 10  # features summed at once, which stay in the cache until they are written
+
+
+class Level(NamedTuple):
+    """What a hierarchical network gives back of one level. coord (V_l, 4) int32: batch, x, y, z on the level's own grid
+    (fine index >> level); feat (V_l, C_l) float; stride: the level's voxel edge in finest voxels (2 ** level)."""
+
+    coord: torch.Tensor
+    feat: torch.Tensor
+    stride: int
 
 
 class _Table(NamedTuple):
@@ -42,19 +48,16 @@ def sample_levels(
     batch: torch.Tensor,
     mode: str = "exact",
     extent: torch.Tensor | None = None,
-    out: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """Features of `levels` at N positions: (N, sum of the levels' C), fine to coarse, at least float32.
 
     grid_coord (N, 3) in finest voxels: integers stand for voxel centres; floats are positions, voxel c being [c, c +
     1). batch (N,) scene of each row. extent (B, 3): scene sizes in finest voxels, for `released` when `levels` hold a
-    part of a scene only. out: written and returned, if given; for many scenes it saves the system's zeroing of a new
-    array each time, a third of the cost. Differentiable in the features, without `out`. UserError: unknown mode, wrong
-    shapes, integers outside 0 .. 2^16 - 1, an `out` that does not fit.
+    part of a scene only. Differentiable in the features. UserError: unknown mode, wrong shapes, integers outside
+    0 .. 2^16 - 1.
     """
     _check(levels, grid_coord, batch, mode)
     tables = _build_tables(levels, batch, mode, extent)
-    _check_out(out, tables, len(grid_coord))
     if grid_coord.is_floating_point():
         queries, order = torch.cat([batch.double()[:, None], grid_coord.double()], 1), None
     else:
@@ -63,7 +66,7 @@ def sample_levels(
         batch, centre, voxel = _places(queries)
         feat = torch.cat([_sum(table.feat, *_weigh(table, centre, batch, mode)) for table in tables], 1)
         return feat if order is None else feat[torch.empty_like(voxel).scatter_(0, order, voxel)]
-    return _sample_blocks(tables, queries, order, mode, out)  # (N, sum C)
+    return _sample_blocks(tables, queries, order, mode)  # (N, sum C)
 
 
 def voxel_key(batch: torch.Tensor, coord: torch.Tensor) -> torch.Tensor:
@@ -102,10 +105,9 @@ def _scene_sizes(level, batch, extent):
     return (top + 1).double()
 
 
-def _sample_blocks(tables, queries, order, mode, out):
+def _sample_blocks(tables, queries, order, mode):
     """Features (N, C) of all queries by blocks; query i belongs to row order[i] of the result, or to row i."""
-    if out is None:
-        out = tables[0].feat.new_empty(len(queries), sum(table.feat.shape[1] for table in tables))
+    out = tables[0].feat.new_empty(len(queries), sum(table.feat.shape[1] for table in tables))
     columns = out.split([table.feat.shape[1] for table in tables], 1)
     if order is not None and torch.equal(order, torch.arange(len(order), device=order.device)):
         order = None
@@ -232,14 +234,3 @@ def _check(levels, grid_coord, batch, mode):
                 f"grid_coord spans {low} to {high}; allowed 0 to {AXIS_SIZE - 1}: shift the scene to its minimum "
                 "or use larger voxels"
             )
-
-
-def _check_out(out, tables, count):
-    if out is None:
-        return
-    if torch.is_grad_enabled() and any(table.feat.requires_grad for table in tables):
-        raise UserError("out was given, but the features need gradients; leave it out or use torch.no_grad()")
-    feat = tables[0].feat
-    want = (count, sum(table.feat.shape[1] for table in tables)), feat.dtype, feat.device
-    if (tuple(out.shape), out.dtype, out.device) != want:
-        raise UserError(f"out is {tuple(out.shape)} {out.dtype} on {out.device}; give {want[0]} {want[1]} on {want[2]}")

@@ -15,13 +15,12 @@ from torch.utils.checkpoint import checkpoint
 from pointcept_msm.host import MODELS, register
 from pointcept_msm.runtime.errors import UserError
 
-from .feature_sampling import sample_levels
+from .feature_sampling import Level, sample_levels
 from .layers.blocks import AttentionBlock, AttentionStage, ResNetBlock
 from .layers.conv_backends import check_conv_backend
 from .layers.norm import SkipPath, SparseNorm
 from .layers.pyramid import VoxelPyramid, build_pyramid
 from .layers.sparse_conv import InverseConv, StridedConv
-from .layers.voxel_levels import Level
 
 OUTPUTS = ("levels", "hierarchical", "finest")
 

@@ -1,4 +1,5 @@
-"""Which teacher voxel is the target of a student voxel: exact, linear in the number of voxels, no radius search.
+"""Which teacher voxel is the target of a student voxel, exact, linear in the number of voxels, no radius search; and
+how its features are normalised.
 
 Every finest voxel of a view stands for one point of the scene, and the loader has looked up the voxel of the other view
 that holds this same point (datasets/views.py). A coarser voxel is represented by the member point nearest its centre.
@@ -7,9 +8,15 @@ that holds this same point (datasets/views.py). A coarser voxel is represented b
 from typing import NamedTuple
 
 import torch
+import torch.distributed as dist
 import torch.nn.functional as F
 
+from pointcept_msm.runtime.errors import UserError
+
 from .layers.pyramid import VoxelPyramid, positions
+
+TARGET_NORMS = ("batch", "layer", "both", "none")
+EPS = 1e-6  # added to a variance
 
 
 def partner_rows(match: torch.Tensor, offset: torch.Tensor, order: torch.Tensor) -> torch.Tensor:
@@ -83,3 +90,39 @@ def pair_up(student: VoxelPyramid, rows: torch.Tensor, supervised: torch.Tensor)
     own = place - start[:, 0].index_select(0, part // student.num_scenes)
     share = found / wanted.clamp(min=1)
     return Pairs(own, rows.index_select(0, place), part, counts[0].flatten().tolist(), share)
+
+
+def normalise_target(feat: torch.Tensor, rows: torch.Tensor, norm: str) -> torch.Tensor:
+    """Rows `rows` (M,) of feat (V, C), normalised: (M, C) float32.
+
+    batch: per channel over all voxels of all processes; layer: per voxel; both: batch, then layer; none. Layer norm
+    alone let the coarsest level collapse.
+    """
+    if norm not in TARGET_NORMS:
+        raise UserError(f"target_norm is {norm!r}; choose one of {', '.join(TARGET_NORMS)}.")
+    chosen = feat.index_select(0, rows).float()
+    if norm in ("batch", "both"):
+        mean, variance = moments(feat)
+        chosen = (chosen - mean) * (variance + EPS).rsqrt()
+    if norm in ("layer", "both"):
+        chosen = F.layer_norm(chosen, chosen.shape[1:])
+    return chosen
+
+
+def moments(feat: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Mean and variance (C,) float32 of feat (V, C) over the voxels of all processes; in two passes, since the square
+    of a mean far from 0 would take float32's digits."""
+    share = len(feat) / _sum_over_processes(feat.new_tensor(len(feat), dtype=torch.float32)) if _processes() else 1
+    mean = _sum_over_processes(feat.mean(0, dtype=torch.float32) * share)
+    return mean, _sum_over_processes((feat - mean).square_().mean(0) * share)
+
+
+def _sum_over_processes(x):
+    if _processes():
+        dist.all_reduce(x)
+    return x
+
+
+def _processes():
+    """Whether there are others."""
+    return dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1

@@ -15,10 +15,9 @@ from pointcept_msm.runtime.errors import UserError
 from .layers.pyramid import build_pyramid
 from .masked_pass import STRATEGIES, hide, run_masked, take
 from .masking import draw_patch_mask, patch_in_voxels
-from .matching import match_levels, match_same_view, pair_up, partner_rows
-from .predictor import build_predictor
-from .target_norm import TARGET_NORMS, normalise_target
+from .matching import TARGET_NORMS, match_levels, match_same_view, normalise_target, pair_up, partner_rows
 
+PREDICTORS = ("mlp", "linear", "none")
 SUPERVISE = ("masked", "visible", "all")
 OBSERVED_ROWS = 2048  # teacher voxels a level kept for the collapse monitor
 
@@ -151,6 +150,21 @@ class MSM(nn.Module):
         for target, source in zip(teacher.buffers(), student.buffers(), strict=True):
             target.copy_(source)
         self.momentum = momentum
+
+
+def build_predictor(kind: str | None, channels: int, ratio: int = 4) -> nn.Module:
+    """The head between the student's decoder and the loss, one a level (Fig. 4, module phi): (M, C) -> (M, C).
+
+    mlp: Linear C -> ratio C, GELU, Linear -> C; linear; none, or None, which is what a command line makes of it:
+    identity. UserError: another kind.
+    """
+    if kind in ("none", None):
+        return nn.Identity()
+    if kind not in PREDICTORS:
+        raise UserError(f"predictor is {kind!r}; choose one of {', '.join(PREDICTORS)}.")
+    if kind == "linear":
+        return nn.Linear(channels, channels)
+    return nn.Sequential(nn.Linear(channels, ratio * channels), nn.GELU(), nn.Linear(ratio * channels, channels))
 
 
 def _per_level(counts, levels):

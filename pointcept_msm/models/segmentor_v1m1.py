@@ -1,4 +1,9 @@
-"""MSM-Segmentor-v1m1: semantic segmentation on hierarchical features, from scratch or fine-tuned (Table 19)."""
+"""MSM-Segmentor-v1m1: semantic segmentation on hierarchical features, from scratch or fine-tuned (Table 19); and
+MSM-Probe-v1m1: linear probing in the host's own training loop (Table 15), frozen features and one linear layer.
+
+The probe's features are standardised per channel first: the same class of functions as a plain linear layer, better
+conditioned at the paper's learning rate (the paper does not say whether it normalises).
+"""
 
 import torch
 from torch import nn
@@ -6,7 +11,7 @@ from torch import nn
 from pointcept_msm.host import LOSSES, MODELS, register
 
 from .building import build_backbone
-from .layers.norm import RMSNorm
+from .layers.norm import RMSNorm, RunningStandard
 
 
 @register(MODELS, "MSM-Segmentor-v1m1")
@@ -38,4 +43,28 @@ class MSMSegmentor(nn.Module):
 
     def extract(self, batch) -> torch.Tensor:
         """Features (V, sum of the levels' channels)."""
+        return self.backbone(batch)
+
+
+@register(MODELS, "MSM-Probe-v1m1")
+class MSMProbe(MSMSegmentor):
+    """MSM-Segmentor-v1m1 of which only the linear layer is trained; the backbone is in eval mode, without gradients.
+
+    standard_batches: training batches on which mean and variance are measured, fixed afterwards.
+    """
+
+    def __init__(self, num_classes: int, backbone=None, weight=None, criteria=None, standard_batches: int = 50):
+        super().__init__(num_classes, backbone, weight, criteria, norm=False)
+        self.norm = RunningStandard(self.backbone.out_channels, standard_batches)
+        self.backbone.requires_grad_(False).eval()
+
+    def train(self, mode: bool = True):
+        """Set the mode of the head; the backbone stays in eval mode always."""
+        super().train(mode)
+        self.backbone.eval()
+        return self
+
+    @torch.no_grad()
+    def extract(self, batch) -> torch.Tensor:
+        """Features (V, sum of the levels' channels), without a graph."""
         return self.backbone(batch)

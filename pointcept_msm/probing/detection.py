@@ -17,7 +17,7 @@ from torch import nn
 
 from pointcept_msm.host import MODELS, register
 from pointcept_msm.models.feature_sampling import sample_levels
-from pointcept_msm.models.layers.running_standard import RunningStandard
+from pointcept_msm.models.layers.norm import RunningStandard
 from pointcept_msm.probing.boxes import Boxes, Detections, box_overlap, random_turn, suppress, turn_boxes
 from pointcept_msm.probing.heads import AttentionLayer, Training, fit_head
 

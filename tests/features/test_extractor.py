@@ -9,8 +9,7 @@ from pointcept_msm.features.extractor import FeatureExtractor, evaluating
 from pointcept_msm.features.voxels import centre_coord
 from pointcept_msm.files.scene_io import save_scene
 from pointcept_msm.files.weights import load_checkpoint
-from pointcept_msm.models.feature_sampling import sample_levels, voxel_key
-from pointcept_msm.models.layers.voxel_levels import Level
+from pointcept_msm.models.feature_sampling import Level, sample_levels, voxel_key
 from tests.files.box_room import make_room
 
 VOXEL = 0.05

@@ -10,8 +10,7 @@ import torch
 import torch.nn.functional as F
 
 from pointcept_msm.models import feature_sampling
-from pointcept_msm.models.feature_sampling import sample_levels, split_key, voxel_key
-from pointcept_msm.models.layers.voxel_levels import Level
+from pointcept_msm.models.feature_sampling import Level, sample_levels, split_key, voxel_key
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "released_small.npz"
 
@@ -204,27 +203,6 @@ def test_half_precision_gives_float32():
     assert got.dtype == torch.float32
     want = sample_levels([x._replace(feat=x.feat.float()) for x in levels], fine[:, 1:], fine[:, 0])
     torch.testing.assert_close(got, want)
-
-
-@pytest.mark.parametrize("mode", ["exact", "released", "nearest"])
-def test_a_given_array_is_written_whole_and_returned(mode):
-    levels, fine = make_levels()
-    for place in (fine[:, 1:], fine[:, 1:] + 0.3):
-        want = sample_levels(levels, place, fine[:, 0], mode)
-        given = torch.full_like(want, torch.nan)
-        assert sample_levels(levels, place, fine[:, 0], mode, out=given) is given
-        assert torch.equal(given, want)
-
-
-def test_a_given_array_that_does_not_fit_is_refused():
-    levels, fine = make_levels()
-    good = sample_levels(levels, fine[:, 1:], fine[:, 0])
-    for bad in (good[1:], good[:, 1:], good.half()):
-        with pytest.raises(ValueError, match=r"out is \(.*; give \("):
-            sample_levels(levels, fine[:, 1:], fine[:, 0], out=bad)
-    trained = [x._replace(feat=x.feat.requires_grad_()) for x in levels]
-    with pytest.raises(ValueError, match="need gradients"):
-        sample_levels(trained, fine[:, 1:], fine[:, 0], out=good)
 
 
 @pytest.mark.parametrize(

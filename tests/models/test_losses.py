@@ -7,9 +7,9 @@ import pytest
 import torch
 from sklearn.preprocessing import StandardScaler
 
-from pointcept_msm.models import losses, target_norm
+from pointcept_msm.models import losses
 from pointcept_msm.models.losses import MSMLoss
-from pointcept_msm.models.target_norm import normalise_target
+from pointcept_msm.models.matching import normalise_target
 
 GENERATOR = torch.Generator().manual_seed(0)
 PREDICTION, TARGET = 2 * torch.randn(2, 40, 5, generator=GENERATOR)
@@ -119,22 +119,6 @@ def test_batch_norm_equals_scikit_learn():
     np.testing.assert_allclose(normalised(feat, "batch"), StandardScaler().fit_transform(feat), atol=1e-5)
 
 
-def test_whitening_takes_correlations_away_and_keeps_directions(monkeypatch):
-    monkeypatch.setattr(target_norm, "SHRINK", 0.0)
-    mixed = torch.randn(400, 4, generator=torch.Generator().manual_seed(1)) @ torch.tensor(
-        [[2.0, 1, 0, 0], [0, 1, 1, 0], [0, 0, 1, 0.1], [0, 0, 0, 1]]
-    )
-    white = normalised(mixed, "whiten").double()
-    torch.testing.assert_close(white.T @ white / 400, torch.eye(4).double(), atol=1e-4, rtol=0)
-    batch = normalised(mixed, "batch").double()
-    value, vector = np.linalg.eigh(np.corrcoef(mixed.numpy().T))
-    torch.testing.assert_close(white, batch @ torch.from_numpy(vector / value**0.5 @ vector.T), atol=1e-4, rtol=0)
-
-
-def test_whitening_few_voxels_stays_finite():
-    assert normalised(torch.randn(3, 10), "whiten").isfinite().all()
-
-
 def test_layer_norm_both_and_none():
     layer = normalised(TARGET, "layer")
     torch.testing.assert_close(layer.mean(1), torch.zeros(40), atol=1e-5, rtol=0)
@@ -142,7 +126,7 @@ def test_layer_norm_both_and_none():
     both = normalised(normalised(TARGET, "batch"), "layer")
     torch.testing.assert_close(normalised(TARGET, "both"), both)
     assert torch.equal(normalised(TARGET, "none"), TARGET)
-    with pytest.raises(ValueError, match="batch, layer, both, whiten, none"):
+    with pytest.raises(ValueError, match="batch, layer, both, none"):
         normalised(TARGET, "instance")
 
 

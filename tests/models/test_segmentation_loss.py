@@ -2,11 +2,11 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 
-from pointcept_msm.models.lovasz import lovasz_softmax
-from pointcept_msm.models.segmentation_loss import MSMSegmentationLoss
+from pointcept_msm.models.segmentation_loss import MSMSegmentationLoss, jaccard_weights, lovasz_softmax
 
 GENERATOR = torch.Generator().manual_seed(0)
 LOGITS = torch.randn(30, 4, generator=GENERATOR)
@@ -49,3 +49,55 @@ def test_what_is_refused():
         MSMSegmentationLoss(ce=0.0, lovasz=0.0)
     with pytest.raises(ValueError, match=r"labels span .* has 3 classes"):
         MSMSegmentationLoss()(LOGITS[:, :3], SEGMENT)
+
+
+def jaccard_loss(wrong: set, members: set) -> float:
+    """1 - intersection over union of a class when the points `wrong` are the misclassified ones."""
+    return len(wrong) / len(members | wrong)
+
+
+def brute_force(probability, label):
+    """The Lovasz extension, from its definition: errors in falling order times the growth of the set function."""
+    losses = []
+    for c in sorted(set(label.tolist())):
+        members = {i for i, y in enumerate(label.tolist()) if y == c}
+        error = [1 - p if i in members else p for i, p in enumerate(probability[:, c].tolist())]
+        order = sorted(range(len(error)), key=lambda i: -error[i])
+        sets = [jaccard_loss(set(order[:k]), members) for k in range(len(order) + 1)]
+        losses.append(sum(error[i] * (sets[k + 1] - sets[k]) for k, i in enumerate(order)))
+    return sum(losses) / len(losses)
+
+
+@pytest.mark.parametrize("points, classes, seed", [(1, 2, 0), (7, 3, 1), (25, 5, 2), (60, 40, 3), (12, 1, 4)])
+def test_equals_the_definition(points, classes, seed):
+    generator = torch.Generator().manual_seed(seed)
+    probability = torch.randn(points, classes, generator=generator).mul(2).softmax(1)
+    label = torch.randint(0, classes, (points,), generator=generator)  # of 40 classes some do not occur
+    assert float(lovasz_softmax(probability, label)) == pytest.approx(brute_force(probability, label), abs=1e-5)
+
+
+def test_hard_predictions_give_one_minus_the_mean_iou():
+    generator = torch.Generator().manual_seed(0)
+    label, predicted = torch.randint(0, 4, (2, 50), generator=generator)
+    ious = []
+    for c in label.unique():
+        union = ((label == c) | (predicted == c)).sum()
+        ious.append(float(((label == c) & (predicted == c)).sum() / union))
+    loss = lovasz_softmax(torch.nn.functional.one_hot(predicted, 4).float(), label)
+    assert float(loss) == pytest.approx(1 - sum(ious) / len(ious), abs=1e-6)
+
+
+def test_gradient():
+    generator = torch.Generator().manual_seed(1)
+    logits = torch.randn(9, 3, generator=generator, dtype=torch.float64, requires_grad=True)
+    label = torch.randint(0, 3, (9,), generator=generator)
+    assert torch.autograd.gradcheck(lambda x: lovasz_softmax(x.softmax(1), label), logits)
+
+
+def test_weights_of_a_million_points_are_exact():
+    """Taken as differences of Jaccard indices in float32, they would be wrong by several per cent each."""
+    truth = np.random.default_rng(0).integers(0, 2, (1_000_000, 1))
+    found, ranks = truth.cumsum(0), np.arange(1, len(truth) + 1)[:, None]
+    jaccard = 1 - (truth.sum() - found) / (truth.sum() + ranks - found)
+    expected = np.diff(jaccard, axis=0, prepend=0.0)
+    np.testing.assert_allclose(jaccard_weights(torch.from_numpy(truth).float()), expected, rtol=1e-5, atol=1e-14)

@@ -1,6 +1,7 @@
-"""Normalisation and residual paths of the released network (reference: released code, `transformer++` blocks).
+"""Normalisation and residual paths of the released network (reference: released code, `transformer++` blocks), and the
+standardisation in front of a probe.
 
-Both are rows of features times a factor a row and a scale a channel, so one function does either or both in one go. A
+Norms and paths are rows of features times a factor a row and a scale a channel, so one function does either or both. A
 network has more of these layers than of any other: the backward pass keeps x and two numbers a row, where autograd
 would keep several copies of x, and a GPU runs one kernel each way (triton_norm.py).
 """
@@ -8,9 +9,13 @@ would keep several copies of x, and a GPU runs one kernel each way (triton_norm.
 import torch
 from torch import nn
 
+from pointcept_msm.runtime import comm
+from pointcept_msm.runtime.errors import UserError
+
 from .conv_backends import uses_triton
 
 LEAST = 1e-30  # stands for the norm of a row of zeros
+VARIANCE_LEAST = 1e-6  # is added to a channel's variance
 
 
 def scale_rows(x, scale, eps=None, residual=None, draw=None, scene=None, drop=0.0, dtype=None) -> torch.Tensor:
@@ -109,3 +114,42 @@ class SkipPath(nn.Module):
         if norm is not None:
             scale, eps = norm.norm.scale * scale, norm.norm.eps
         return scale_rows(x, scale, eps, residual, draw, batch, self.drop)
+
+
+class RunningStandard(nn.Module):
+    """(x - mean) / std per channel, measured and then fixed: in training the first `batches` batches, of all processes
+    together, add to the statistics; from then on they stay. Before the first batch it is the identity.
+    """
+
+    def __init__(self, channels: int, batches: int = 50):
+        super().__init__()
+        if batches < 1:
+            raise UserError(f"standard_batches is {batches}; give the number of batches to measure on, at least 1.")
+        self.batches = batches
+        self.register_buffer("seen", torch.zeros((), dtype=torch.long))
+        self.register_buffer("count", torch.zeros((), dtype=torch.float64))
+        self.register_buffer("mean", torch.zeros(channels, dtype=torch.float64))
+        self.register_buffer("variance", torch.ones(channels, dtype=torch.float64))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """x (V, C) -> (V, C) float32."""
+        x = x.float()
+        if self.training and self.seen < self.batches:
+            self.measure(x)
+        return (x - self.mean.float()) / (self.variance + VARIANCE_LEAST).sqrt().float()
+
+    @torch.no_grad()
+    def measure(self, x: torch.Tensor):
+        """Merge a batch (V, C) into the statistics; DDP does not share buffers, so the sums are taken here."""
+        variance, mean = (moment.double() for moment in torch.var_mean(x, 0, correction=0))
+        own = float(len(x))
+        count = comm.reduce_sum_(mean.new_tensor(own))
+        shared = comm.reduce_sum_(own * mean) / count
+        squares = comm.reduce_sum_(own * (variance + (mean - shared).square()))  # about the mean of all processes
+        total = self.count + count
+        shift = shared - self.mean
+        squares += self.count * (self.variance + shift.square() * count / total)
+        self.mean += shift * count / total
+        self.variance.copy_(squares / total)
+        self.count.copy_(total)
+        self.seen += 1
