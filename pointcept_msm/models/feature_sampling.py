@@ -15,6 +15,8 @@ from typing import NamedTuple
 import torch
 import torch.nn.functional as F
 
+from pointcept_msm.runtime.errors import UserError
+
 MODES = ("exact", "released", "nearest")
 AXIS_BITS = 16  # three axes take 48 bits of a key, which leaves 15 for the scene
 AXIS_SIZE = 1 << AXIS_BITS
