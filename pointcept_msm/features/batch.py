@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import torch
 from tqdm import tqdm
 
 from pointcept_msm.datasets.inputs import ESTIMATE
-from pointcept_msm.features.extractor import FeatureExtractor, PreparedScene, load
+from pointcept_msm.features.extractor import QUIET, FeatureExtractor, PreparedScene, load
 from pointcept_msm.files.atomic import replace_file
 from pointcept_msm.files.scene_io import TURNS, read_scene, scene_name
 from pointcept_msm.files.weights import DEFAULT_WEIGHTS
@@ -88,12 +89,8 @@ def extract_command(args) -> None:
     extractor = load_extractor(args)
     common = describe_extractor(extractor, args.weights) | {"mode": args.mode}
     for done in extract_files(extractor, named, failures, args.mode):
-        facts = {
-            "scene": named[done.name].name or done.name,
-            **common,
-            "filled": done.filled,
-            "notes": done.given.notes,
-        }
+        facts = {"scene": named[done.name].name or done.name, **common}
+        facts |= {"filled": done.filled, "notes": done.given.notes}
         facts["seconds"] = round(done.seconds, 2)
         seconds += done.seconds
         try:
@@ -110,8 +107,6 @@ def extract_command(args) -> None:
 
 def load_extractor(args) -> FeatureExtractor:
     """The extractor that the arguments name; the output folder exists afterwards."""
-    import torch
-
     device = args.device or ("cuda" if torch.cuda.is_available() else "cpu")
     fill = {} if args.fill_color is None else {"color": args.fill_color}
     fill |= {"normal": ESTIMATE} if args.estimate_normals else {}
@@ -151,15 +146,18 @@ def extract_files(extractor, named, failures: list[Failure], mode="exact") -> It
         try:
             scene = read_scene(path)
             start = time.perf_counter()
-            scene = extractor.prepare(scene | {"name": name})
+            scene = extractor.prepare(scene | {"name": name}, tell=False)
             features = extractor.extract(scene, mode)
             seconds = time.perf_counter() - start
-        except (UserError, OSError, MemoryError) as error:
-            failures.append(Failure(name, str(error) or "it does not fit into memory: cut it, or lower --max-voxels"))
+        except (UserError, OSError, MemoryError, torch.OutOfMemoryError) as error:
+            reason = str(error).removeprefix(f"{name}: ")
+            if not isinstance(error, (UserError, OSError)):
+                reason = "it does not fit into memory: cut it, or lower --max-voxels"
+            failures.append(Failure(name, reason))
             tqdm.write(f"{name}: left out, {failures[-1].reason}", file=sys.stderr)
             continue
-        for key, how in scene.filled.items():
-            tqdm.write(f"{name}: no {key} in the file, {how}", file=sys.stderr)
+        for note in (note for key, note in scene.notes.items() if key not in QUIET):
+            tqdm.write(f"{name}: {note}", file=sys.stderr)
         yield Extraction(name, scene.arrays, scene.filled, features, seconds, scene)
 
 

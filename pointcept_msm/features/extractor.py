@@ -42,7 +42,7 @@ SHARED_ON_CPU = 1 << 16  # voxels of small scenes that share a pass on a CPU
 class PreparedScene(NamedTuple):
     """A scene as the network sees it: read and checked once, and complete.
 
-    filled: how each array that was absent was made. notes: what else was changed or is doubted, as {what: sentence}.
+    filled: how each array that was absent was made. notes: all that was changed or is doubted, as {what: sentence}.
     coord: the points (N, 3) as they were given, in their own type, place and unit; up: which of their axes points up.
     """
 
@@ -115,7 +115,7 @@ class FeatureExtractor:
         self.feat_keys = tuple(self.meta.get("feat_keys") or self.meta.get("features") or ("color", "normal"))
         self.color_range = tuple(map(float, self.meta.get("color_range") or (-1, 1)))
         self.in_channels = check_input_width(self.feat_keys, self.config.get("in_channels"))
-        self.device = torch.device(device) if device is not None else _device_of(network)
+        self.device = _find_device(device) if device is not None else _device_of(network)
         self.network = network.to(self.device)
         self.max_voxels, self.margin, self.dtype = max_voxels, margin, dtype
         self.digest, self.source, self._told = digest, source, set()
@@ -150,10 +150,10 @@ class FeatureExtractor:
                 found += self._extract_group(group, mode, limit, output)
         return found if many else found[0]
 
-    def prepare(self, scene, up: str | None = None, scale: float | None = None) -> PreparedScene:
+    def prepare(self, scene, up: str | None = None, scale: float | None = None, tell: bool = True) -> PreparedScene:
         """The scene (see `extract`), read, checked, looked at, and with `fill` in place of inputs that it lacks.
 
-        What is changed or doubted is logged, each kind aloud once. up, scale: instead of the extractor's.
+        tell: log what is changed or doubted, each kind aloud once. up, scale: instead of the extractor's.
         UserError: a broken scene, or one that lacks an input for which nothing is stated.
         """
         given, notes = read_scene(scene), {}
@@ -166,7 +166,8 @@ class FeatureExtractor:
         if self.floor == "robust" and not doubts:
             full["coord"], stray = find_strays(full["coord"])
             notes |= {"stray": stray} if stray else {}
-        for key, note in [*notes.items(), *((f"no {key}", f"it has no {key}: {how}") for key, how in filled.items())]:
+        notes |= {f"no {key}": f"it has no {key}: {how}" for key, how in filled.items()}
+        for key, note in notes.items() if tell else ():
             quiet = key in self._told or key in QUIET  # aloud the first time, then for who reads everything
             LOGGER.log(logging.INFO if quiet else logging.WARNING, "%s: %s", name, note)
             self._told.add(key)
@@ -366,6 +367,16 @@ def _check_voxel_size(value) -> float:
             "convert or export them again, with it"
         )
     return float(value)
+
+
+def _find_device(device) -> torch.device:
+    try:
+        found = torch.device(device)
+    except RuntimeError as error:
+        raise UserError(f"device is {device!r}; give cpu, cuda or cuda:1") from error
+    if found.type == "cuda" and (found.index or 0) >= torch.cuda.device_count():
+        raise UserError(f"device is {device!r}, and torch finds {torch.cuda.device_count()} GPUs here; give cpu")
+    return found
 
 
 def _device_of(network):

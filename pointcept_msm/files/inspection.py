@@ -137,6 +137,8 @@ def _share_walled(place, extent, up):
 def _doubt(place, extent, planes, up, spacing, voxel_size, furnished):
     size = " x ".join(f"{length:.4g}" for length in extent)
     doubts, height = [], extent[AXES.index(up[-1])]
+    if extent.max() < 1e-6:
+        return ["all its points lie in one place"]
     if up != "z":
         shown = f"{_floor(planes, up):.0%} of the points against {planes['z'][0]:.0%} at the low end of z"
         doubts.append(f"the floor seems to lie at the low end of {up} ({shown}): if so, give up={up!r}")

@@ -22,6 +22,7 @@ PRECISE_EXTENT = 1_000.0  # metres; beyond it float32 no longer resolves a tenth
 COARSE_STEP = 1e-3  # metres; coordinates that were rounded to more are said to be
 LARGEST_COORD = 1e11  # metres; farther away nothing is a scene, and voxels could not be numbered
 LONGEST_NORMAL = 1000.0  # anything longer is no direction and counts as broken
+MANY = 0.02  # share of the normals that may be 0 without a word
 # Rows of x, y and z after turning the axis upwards, as signed columns of before: proper rotations about x or y.
 TURNS = {"z": (1, 2, 3), "-z": (1, -2, -3), "y": (1, -3, 2), "-y": (1, 3, -2), "x": (-3, 2, 1), "-x": (3, 2, -1)}
 
@@ -123,6 +124,8 @@ def check_scene(
                     f"{source}: {field} has {rows} rows and coord {len(checked['coord'])}; every field needs one row a "
                     "point"
                 )
+            if field == "coord" and values.dtype.kind == "f" and values.size:
+                _note_rounding(values, scale, said)
             values = (_check_vectors if field in VECTORS else _check_labels)(field, values, source, said)
         except UserError as error:
             if field in (*needed, "coord"):
@@ -182,12 +185,18 @@ def _place(coord, turn, scale, source, notes):
         origin = np.floor(low)
         notes["origin"] = f"{', '.join(f'{x:.0f}' for x in origin)} subtracted from map coordinates"
         coord = coord - origin
-    elif coord.dtype == np.float32 and np.spacing(np.float32(extent)) > COARSE_STEP:
-        notes["precision"] = (
-            f"coordinates reach {extent:.0f} m in single precision, which rounds them to "
-            f"{np.spacing(np.float32(extent)):.2g} m; write them in double precision, or with an origin subtracted"
-        )
     return coord.astype(np.float32), origin
+
+
+def _note_rounding(values, scale, notes):
+    """Say how far the type of the coordinates rounds them, if that is much."""
+    reach = max(abs(values.max()), abs(values.min()))
+    step = float(np.spacing(reach)) * scale
+    if step > COARSE_STEP:
+        notes["precision"] = (
+            f"coordinates reach {reach * scale:.4g} m as {values.dtype}, which rounds them to {step:.2g} m; write them "
+            "in double precision, or with an origin subtracted"
+        )
 
 
 def _as_array(field: str, values, source: str) -> np.ndarray:
@@ -253,6 +262,8 @@ def _normal(values, source: str, notes):
     if not square.any():
         notes["normal"] = "its normals are all 0 and count as absent"
         return None
+    if np.mean(square == 0) > MANY:
+        notes["zero normals"] = f"{np.sum(square == 0)} of its {len(square)} normals are 0"
     odd = (square > 0) & ((square <= 0.81) | (square >= 1.21))
     if odd.any():
         notes["long normals"] = (

@@ -10,6 +10,7 @@ from pointcept_msm.files.scene_files import count_points
 from pointcept_msm.files.scene_io import save_scene
 from pointcept_msm.host import Config, build_dataset
 from pointcept_msm.runtime.errors import UserError
+from tests.files.box_room import make_room
 
 
 def scene(points=20, value=0.0):
@@ -34,6 +35,21 @@ def test_split_folders_hold_folders_and_files(root):
     assert [dataset.get_data_name(i) for i in range(10)] == ["a", "b", "c", "d", "e"] * 2 and len(dataset) == 10
     assert [len(dataset[i]["coord"]) for i in range(5)] == [21, 20, 22, 23, 24]
     assert dataset[0]["split"] == "train"
+
+
+def test_the_axis_and_unit_of_the_files(tmp_path, caplog):
+    """What is doubted is said once, when the data set is built; as told, scenes are those of metres with z up."""
+    room = make_room()
+    turned = dict(room, coord=room["coord"][:, [0, 2, 1]] * [1000, 1000, -1000], normal=room["normal"][:, [0, 2, 1]])
+    turned["normal"] *= np.float32([1, 1, -1])
+    for name in ("a", "b"):
+        save_scene(tmp_path / "train" / name, turned)
+    build(tmp_path)
+    assert caplog.text.count("give up='y'") == 1 and caplog.text.count("give scale=0.001") == 1
+    caplog.clear()
+    found = build(tmp_path, up="y", scale=0.001)[1]
+    assert caplog.text == "" and np.allclose(found["coord"], room["coord"], atol=1e-3)
+    assert np.array_equal(found["normal"], room["normal"])
 
 
 def test_scenes_without_splits(root):

@@ -278,6 +278,12 @@ def test_a_stray_point_moves_nothing_but_itself():
         make_extractor(floor="low")
 
 
+@pytest.mark.parametrize("device, words", [("cuda:99", "torch finds .* GPUs here; give cpu"), ("gpu", "give cpu, cuda")])
+def test_a_device_that_is_not_there(device, words):
+    with pytest.raises(ValueError, match=words):
+        make_extractor(device=device)
+
+
 def test_another_voxel_size_is_the_callers_word(tmp_path, caplog):
     extractor = make_extractor(voxel_size=0.1)
     assert extractor.levels[0][1] == 0.1 and "trained with 0.05 m" in caplog.text

@@ -224,7 +224,7 @@ def test_map_coordinates_lose_nothing(tmp_path, caplog):
     assert np.array_equal(written, scene["coord"][:, 1] + scene["origin"][1])
     with caplog.at_level(logging.INFO, logger="msm"):
         check_scene(dict(coord=far.astype(np.float32)), "survey")
-    assert "reach 4000002 m in single precision, which rounds them to 0.25 m" in caplog.text
+    assert "coordinates reach 4e+06 m as float32, which rounds them to 0.25 m; write them" in caplog.text
 
 
 @pytest.mark.parametrize("up", ["z", "-z", "y", "-y", "x", "-x"])
@@ -251,7 +251,9 @@ def test_normals_of_any_length_and_none(caplog):
     assert np.allclose(long, scene["normal"], atol=1e-6)
     with caplog.at_level(logging.INFO, logger="msm"):
         assert "normal" not in check_scene(dict(scene, normal=scene["normal"] * 0), "s")
+        half = check_scene(dict(scene, normal=scene["normal"] * (np.arange(POINTS) % 2)[:, None]), "s")["normal"]
     assert "its normals are all 0 and count as absent" in caplog.text
+    assert "20 of its 40 normals are 0" in caplog.text and np.array_equal(half[1::2], scene["normal"][1::2])
 
 
 def test_what_nothing_reads_may_be_broken():

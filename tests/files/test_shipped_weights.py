@@ -63,7 +63,7 @@ def test_a_bare_scan_without_a_word_on_weights(path, room, tmp_path, capsys):
     code, _, errors = call(capsys, "extract_features", tmp_path / "bare.ply", "--out", tmp_path / "out", *fill)
     facts = json.loads((tmp_path / "out/bare.json").read_text())
     assert code == 0 and facts["weights"] == DEFAULT_WEIGHTS and facts["filled"].keys() == {"color", "normal"}
-    assert sum("no color in the file" in line or "no normal in the file" in line for line in errors) == 2
+    assert sum("it has no color" in line or "it has no normal" in line for line in errors) == 2
 
 
 def test_the_card_is_of_this_file(path):

@@ -75,7 +75,7 @@ def test_a_scene_is_never_written_over(tmp_path, capsys, suffix, linked):
         given.symlink_to(path)
     tool = "extract_features" if suffix == ".npz" else "visualize_pca"
     code, _, errors = call(capsys, tool, given, "--weights", weights, "--out", tmp_path)
-    assert code == 1 and "would be written over" in errors[-1] and path.read_bytes() == before
+    assert code == 2 and "would be written over" in errors[-1] and path.read_bytes() == before
     assert call(capsys, tool, given, "--weights", weights, "--out", tmp_path / "out")[0] == 0
 
 

@@ -79,10 +79,10 @@ def test_a_picture_never_has_the_networks_fill_for_normals(tmp_path, capsys):
     make_weights(tmp_path, ("teacher",), dict(grid_size=0.1, fill=dict(color=127.5, normal=0.0)))
     arguments = ("--weights", tmp_path / "teacher.safetensors", "--out", tmp_path / "out")
     code, _, errors = call(capsys, "visualize_pca", scenes[2], *arguments)
-    assert code == 0 and "bare: no normal in the file, 0 everywhere" in errors
+    assert code == 0 and "bare: it has no normal: 0 everywhere" in errors
     assert np.abs(unpack((tmp_path / "out/bare.html").read_text())[2]).max() > 60
     code, _, errors = call(capsys, "visualize_pca", scenes[2], *arguments, "--estimate-normals")
-    assert code == 0 and any("no normal in the file, estimated" in line for line in errors)
+    assert code == 0 and any("it has no normal: estimated" in line for line in errors)
 
 
 def test_wrong_calls(tmp_path, capsys):
