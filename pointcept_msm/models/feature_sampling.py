@@ -20,7 +20,8 @@ from pointcept_msm.runtime.errors import UserError
 MODES = ("exact", "released", "nearest")
 AXIS_BITS = 16  # three axes take 48 bits of a key, which leaves 15 for the scene
 AXIS_SIZE = 1 << AXIS_BITS
-QUERIES_A_BLOCK = 1 << 15  # whose corners are found at once
+CPU_QUERIES, GPU_QUERIES = 1 << 15, 1 << 20  # whose corners are found at once
+DISTINCT = ("cpu",)  # devices on which what several queries share is looked for once
 CPU_ROWS = 1 << 10  # features summed at once, which stay in the cache until they are written
 
 
@@ -66,7 +67,8 @@ def sample_levels(
         queries, order = torch.sort(voxel_key(batch, grid_coord), stable=True)
     if torch.is_grad_enabled() and any(table.feat.requires_grad for table in tables):
         batch, centre, voxel = _places(queries)
-        feat = torch.cat([_sum(table.feat, *_weigh(table, centre, batch, mode)) for table in tables], 1)
+        weighed = [_weigh(table, centre, batch, mode, voxel is not None) for table in tables]
+        feat = torch.cat([_sum(table.feat, *pair) for table, pair in zip(tables, weighed, strict=True)], 1)
         return feat if order is None else feat[torch.empty_like(voxel).scatter_(0, order, voxel)]
     return _sample_blocks(tables, queries, order, mode)  # (N, sum C)
 
@@ -111,14 +113,16 @@ def _sample_blocks(tables, queries, order, mode):
     """Features (N, C) of all queries by blocks; query i belongs to row order[i] of the result, or to row i."""
     out = tables[0].feat.new_empty(len(queries), sum(table.feat.shape[1] for table in tables))
     columns = out.split([table.feat.shape[1] for table in tables], 1)
-    if order is not None and torch.equal(order, torch.arange(len(order), device=order.device)):
+    on_cpu = out.device.type == "cpu"
+    if on_cpu and order is not None and torch.equal(order, torch.arange(len(order))):
         order = None
-    for start in range(0, len(out), QUERIES_A_BLOCK):
-        block = slice(start, start + QUERIES_A_BLOCK)
+    size = CPU_QUERIES if on_cpu else GPU_QUERIES
+    for start in range(0, len(out), size):
+        block = slice(start, start + size)
         batch, centre, voxel = _places(queries[block])
         place = block if order is None else order[block]
         for table, column in zip(tables, columns, strict=True):
-            _write(column, place, table.feat, _weigh(table, centre, batch, mode), voxel)
+            _write(column, place, table.feat, _weigh(table, centre, batch, mode, voxel is not None), voxel)
     return out
 
 
@@ -151,19 +155,20 @@ def _places(queries):
     return batch, coord.double() + 0.5, voxel
 
 
-def _weigh(table, centre, batch, mode):
-    """Rows of a level and their weights, (R, K) each, that make up the feature at each centre (R, 3), in finest
-    voxels."""
+def _weigh(table, centre, batch, mode, centred):
+    """Rows of a level and their weights, (R, K) each, that make up the feature at each centre (R, 3), in finest voxels;
+    centred: these are voxels' centres."""
     if not len(table.key):
         return batch.new_zeros(len(centre), 0), table.feat.new_zeros(len(centre), 0)
     index = centre / table.stride
+    whole = mode == "nearest" or (mode == "exact" and centred and table.stride == 1)  # one corner of eight is enough
     if mode == "nearest":
         index = index.floor()
     elif mode == "exact":
         index = index - 0.5
     else:
         index = index * (1 - 1 / table.size)[batch]
-    row, weight = _corners(table, index, batch)
+    row, weight = _corners(table, index, batch, whole)
     if mode == "exact":
         weight = weight / weight.sum(1, keepdim=True).clamp_min(torch.finfo(weight.dtype).tiny)
     return row, weight.to(table.feat.dtype)
@@ -176,15 +181,13 @@ def _sum(feat, row, weight):
     return F.embedding_bag(row, feat, per_sample_weights=weight, mode="sum")
 
 
-def _corners(table, index, batch):
-    """Rows of the 8 cells around each index (R, 3), their trilinear weights, 0 where a cell is absent: (R, 8) twice.
-
-    (R, 1) when every index is whole: at the finest level the exact form needs one corner of eight.
-    """
+def _corners(table, index, batch, whole):
+    """Rows of the 8 cells around each index (R, 3), their trilinear weights, 0 where a cell is absent: (R, 8) twice;
+    (R, 1) where every index is a whole number."""
     low = index.floor()
     high_share = index - low
     low = low.clamp(-2, AXIS_SIZE).long()
-    if not high_share.any():
+    if whole:
         row, found, _, _ = _find_pairs(table, voxel_key(batch, low))
         inside = ((low >= 0) & (low < AXIS_SIZE)).all(1)
         return row[:, None], (found & inside).double()[:, None]
@@ -192,14 +195,16 @@ def _corners(table, index, batch):
     cell = torch.stack([low, low + 1], -1)  # (R, 3, 2)
     share = torch.stack([1 - high_share, high_share], -1) * ((cell >= 0) & (cell < AXIS_SIZE))
     share_xy = share[:, 0, :, None] * share[:, 1, None, :]
-    weight = (share_xy[..., None] * share[:, 2, None, None]).flatten(1) * found[cube]
-    return row[cube], weight
+    weight = (share_xy[..., None] * share[:, 2, None, None]).flatten(1)
+    return (row, weight * found) if cube is None else (row[cube], weight * found[cube])
 
 
 def _find_cubes(table, key):
     """Rows of the 2 x 2 x 2 cells from each `key` (R,) on, any row where absent, and whether found: (K, 8) twice for
-    the K distinct keys, and which is each key's (R,)."""
-    key, cube = torch.unique(key, return_inverse=True)
+    the K distinct keys, and which is each key's (R,). On a GPU a search costs less than to find out: each key's own."""
+    cube = None
+    if key.device.type in DISTINCT:
+        key, cube = torch.unique(key, return_inverse=True)
     row, found, next_row, next_found = _find_pairs(table, key[:, None] + _edge_offsets(key.device))
     return torch.stack([row, next_row], -1).flatten(1), torch.stack([found, next_found], -1).flatten(1), cube
 
@@ -230,7 +235,7 @@ def _check(levels, grid_coord, batch, mode):
             f"grid_coord is {tuple(grid_coord.shape)} and batch {tuple(batch.shape)}; they must be (N, 3) and (N,)"
         )
     if len(batch) and not grid_coord.is_floating_point():
-        low, high = int(grid_coord.min()), int(grid_coord.max())
+        low, high = torch.stack(grid_coord.aminmax()).tolist()
         if low < 0 or high >= AXIS_SIZE:
             raise UserError(
                 f"grid_coord spans {low} to {high}; allowed 0 to {AXIS_SIZE - 1}: shift the scene to its minimum "
