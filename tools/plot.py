@@ -54,14 +54,16 @@ def main(argv):
 def draw_all(paths) -> dict:
     """{name: figure} of everything that the paths hold."""
     trainings, results, figures = {}, {}, {}
-    for path in paths:
+    names = [path.resolve().name for path in paths]
+    for path, name in zip(paths, names, strict=True):
+        label = name if names.count(name) == 1 else f"{path.resolve().parent.name}/{name}"
         if not path.exists():
             raise UserError(f"{path} does not exist: give a run's folder or a results.json")
         if (path / "metrics.jsonl").is_file():
-            trainings[path.name] = path
+            trainings[label] = path
         for file in (path, path / "results.json", path / "probe" / "results.json"):
             if file.name == "results.json" and file.is_file():
-                results[file.parent.name if file.parent.name != "probe" else file.parents[1].name] = file
+                results[file.resolve().parent.name if file == path else label] = file
         if (path / "few_labels.json").is_file():
             figures["few-labels"] = draw_few_labels(json.loads((path / "few_labels.json").read_text())["values"])
         if (path / "ablations.json").is_file():

@@ -10,13 +10,15 @@ from typing import NamedTuple
 
 import numpy as np
 
+from pointcept_msm.runtime.errors import UserError
+
 AP_THRESHOLDS = tuple(np.round(np.arange(0.5, 0.95, 0.05), 2))  # "AP" of ScanNet: 0.50 to 0.90
 
 
 def confusion_matrix(pred: np.ndarray, target: np.ndarray, num_classes: int, ignore: int = -1) -> np.ndarray:
     """Counts (K, K) int64, rows the target, columns the prediction; points whose target is `ignore` do not count.
 
-    ValueError: lengths differ, or a class outside 0 .. K - 1.
+    ValueError: lengths differ. UserError: a class outside 0 .. K - 1.
     """
     pred, target = np.asarray(pred).reshape(-1), np.asarray(target).reshape(-1)
     if len(pred) != len(target):
@@ -29,11 +31,12 @@ def confusion_matrix(pred: np.ndarray, target: np.ndarray, num_classes: int, ign
 
 
 def check_classes(name: str, label: np.ndarray, num_classes: int) -> None:
-    """Raise ValueError unless every label (N,) is a class 0 .. K - 1."""
+    """Raise UserError unless every label (N,) is a class 0 .. K - 1."""
     if len(label) and not 0 <= label.min() <= label.max() < num_classes:
-        raise ValueError(
+        raise UserError(
             f"{name} classes run from {label.min()} to {label.max()}; allowed 0 to {num_classes - 1}, and -1 for "
-            "unknown: set num_classes to the data's or renumber the labels"
+            "unknown: set data.num_classes, or name the label that means unknown (data.ignore_index, a probe's "
+            "test.ignore)"
         )
 
 

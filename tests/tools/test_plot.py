@@ -83,6 +83,14 @@ def test_figures_show_the_numbers(folders):
     assert few.get_xydata().tolist() == [[1, 12], [16, 30]]
 
 
+def test_folders_of_one_name_are_told_apart(folders):
+    paths = [folders / f"ablations/{name}/seed0" for name in ("base", "cosine")]
+    figures = PLOT["draw_all"](paths)
+    legend = figures["loss"].axes[0].get_legend().get_texts()
+    assert [text.get_text() for text in legend] == ["base/seed0", "cosine/seed0"]
+    assert len(figures["classes"].axes[0].patches) == 6
+
+
 def test_classes_and_budgets(folders):
     figures = PLOT["draw_all"]([folders / "probe"])
     heights = [bar.get_height() for bar in figures["classes"].axes[0].patches]
