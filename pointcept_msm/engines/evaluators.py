@@ -22,9 +22,8 @@ from pointcept_msm.features.levels import LevelNetwork
 from pointcept_msm.host import HOOKS, HookBase, build_dataset, register
 from pointcept_msm.probing.features import SceneFeatures, SceneList, extract_scenes
 from pointcept_msm.probing.knn import LevelSlice, predict_knn
-from pointcept_msm.probing.linear import fit_ridge, pool
+from pointcept_msm.probing.linear import fit_ridge, pool, split_scenes
 from pointcept_msm.probing.metrics import check_classes, class_iou, confusion_matrix, segmentation_scores
-from pointcept_msm.probing.subsets import split_scenes
 from pointcept_msm.runtime import comm
 from pointcept_msm.runtime.errors import UserError
 

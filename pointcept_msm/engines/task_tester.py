@@ -17,9 +17,7 @@ from pointcept_msm.probing import detection, grounding
 from pointcept_msm.probing.boxes import Boxes, detection_scores, find_boxes, turn_to_walls
 from pointcept_msm.probing.evaluate import Outcome, fit_best
 from pointcept_msm.probing.features import SceneFeatures, SceneList, extract_scene
-from pointcept_msm.probing.heads import Training
 from pointcept_msm.probing.instance import InstanceProbe, choose_radius, fit_instance, predict_instances
-from pointcept_msm.probing.sources import FeatureSource
 from pointcept_msm.runtime import comm
 from pointcept_msm.runtime.errors import UserError
 
@@ -64,7 +62,7 @@ class MSMTaskTester(MSMProbeTester):
 
     options_type = TaskOptions
 
-    def evaluate(self, source: FeatureSource, train: SceneList, test: SceneList, seed: int) -> Outcome | None:
+    def evaluate(self, source, train: SceneList, test: SceneList, seed: int) -> Outcome | None:
         """One head, or one for each source of proposals, trained on `train` and scored on `test`."""
         if not comm.is_main_process():
             return None
@@ -79,18 +77,18 @@ class MSMTaskTester(MSMProbeTester):
         network = None if option.frozen else getattr(source, "network", None)  # raw input has none to train
         clouds = [self.build_cloud(source, scene, network) for scene in self.read(train)]
         head = self.build_head("MSM-Detection-v1m1", in_channels=source.channels, num_classes=len(option.things))
-        detection.fit_detection(head, clouds, Training(**option.training), seed, network, option.mode)
+        detection.fit_detection(head, clouds, detection.Training(**option.training), seed, network)
         del clouds
         found, wanted = [], []
         for cloud in (self.build_cloud(source, scene, network) for scene in self.read(test)):
-            found.append(detection.predict_detections(head, cloud, network, option.mode))
+            found.append(detection.predict_detections(head, cloud, network))
             wanted.append(cloud.objects)
         return {f"box_{name}": value for name, value in detection_scores(found, wanted).items()}
 
     def ground(self, source, train, test, seed) -> dict[str, float]:
         """Accuracies with true boxes ("true_") and with those that the instance probe found ("found_") as proposals."""
         option = self.options
-        shared = dict(points=option.points_per_scene, seed=seed, mode=option.mode)
+        shared = dict(points=option.points_per_scene, seed=seed)
         fit = [extract_scene(source, s, **shared) for s in itertools.islice(self.read(train), INSTANCE_SCENES)]
         semantic, l2 = fit_best(fit, option, seed)
         classes = dict(things=option.things, num_classes=option.num_classes, device=option.device)
@@ -105,7 +103,7 @@ class MSMTaskTester(MSMProbeTester):
         metrics = {}
         for kind in known:
             head = self.build_head("MSM-Grounding-v1m1", in_channels=2 * source.channels, vocabulary=vocabulary)
-            grounding.fit_grounding(head, known[kind], questions, Training(**option.training), seed)
+            grounding.fit_grounding(head, known[kind], questions, detection.Training(**option.training), seed)
             metrics |= grounding.grounding_scores(grounding.choose_boxes(head, unseen[kind], asked), asked, f"{kind}_")
         return metrics
 
@@ -116,7 +114,7 @@ class MSMTaskTester(MSMProbeTester):
     def build_head(self, name: str, **arguments) -> torch.nn.Module:
         return MODELS.build(dict(type=name, **arguments, **self.options.head)).to(self.options.device)
 
-    def build_cloud(self, source: FeatureSource, scene: dict, network: torch.nn.Module | None) -> detection.Cloud:
+    def build_cloud(self, source, scene: dict, network: torch.nn.Module | None) -> detection.Cloud:
         """What the detector takes of a scene; its boxes are those that the scene brings, or of its instances."""
         option, things = self.options, sorted(self.options.things)
         if "boxes" in scene:
@@ -131,12 +129,12 @@ class MSMTaskTester(MSMProbeTester):
         rows = points[rows.cpu().numpy()]
         coord = torch.from_numpy(coord[rows])
         if network is None:
-            return detection.Cloud(coord, objects, torch.from_numpy(source.extract(scene, mode=option.mode, rows=rows)))
+            return detection.Cloud(coord, objects, torch.from_numpy(source.extract(scene, rows=rows)))
         item = source.to_device(source.prepare(scene), rows)
         return detection.Cloud(coord, objects, inputs=(item.voxels.grid, item.feat, item.place))
 
     def build_queries(
-        self, source: FeatureSource, scenes: SceneList, part: str, probe: InstanceProbe, shared: dict
+        self, source, scenes: SceneList, part: str, probe: InstanceProbe, shared: dict
     ) -> tuple[dict[str, list[grounding.Proposals]], list[grounding.Query]]:
         """Proposals of each kind, "true" and "found", of the scenes that have sentences, and these."""
         option, data, lost = self.options, self.cfg.data, 0

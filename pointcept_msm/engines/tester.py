@@ -1,22 +1,30 @@
 """MSMProbeTester: the protocol for judging frozen features, on exported networks, beside what no training gives."""
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import NamedTuple
 
 import torch
 
-from pointcept_msm.engines.method_hooks import unwrap
-from pointcept_msm.engines.probe_networks import NETWORKS, ProbeNetwork, collect_networks, load_networks
+from pointcept_msm.conversion.sources import TRAINING_PREFIXES, find_run_network
+from pointcept_msm.engines.export import NETWORKS
 from pointcept_msm.features.extractor import build_extractor
+from pointcept_msm.files.torch_files import find_state_dict, read_torch_file
+from pointcept_msm.files.weights import digest_file, find_weights, load_checkpoint
 from pointcept_msm.host import TESTERS, build_dataset, open_test_log, register
 from pointcept_msm.host.run_files import restore_train_config
 from pointcept_msm.probing.evaluate import Outcome, ProbeSettings, evaluate_probes
-from pointcept_msm.probing.features import SceneList, check_scenes, extract_scenes
+from pointcept_msm.probing.features import (
+    WIDTH,
+    RawInput,
+    SceneList,
+    WithoutInputs,
+    check_scenes,
+    extract_scenes,
+)
 from pointcept_msm.probing.report import Row, build_results, print_table, save_report
-from pointcept_msm.probing.sources import WIDTH, FeatureSource, RawInput, WithoutInputs
 from pointcept_msm.runtime import comm
 from pointcept_msm.runtime.errors import UserError
 from pointcept_msm.runtime.training_state import to_plain
@@ -47,11 +55,9 @@ class ProbeOptions(ProbeSettings):
     test_scenes: int | None = None
     ignore: Sequence[int] = ()
     seeds: Sequence[int] = (0,)
-    mode: str = "exact"
     grid_size: float | None = None
     feat_keys: Sequence[str] | None = None
     max_voxels: int = 500_000
-    autocast: str | None = None
     fill: dict | None = None
     without: Sequence[str] = ()
 
@@ -79,12 +85,75 @@ def build_options(values: dict, data: dict, kind: type[ProbeOptions] = ProbeOpti
     return kind(**values)
 
 
+class ProbeNetwork(NamedTuple):
+    """One network to judge: its name (student, teacher, ...), weights, the config that builds it, its meta, and the
+    SHA-256 of the file that it came from."""
+
+    name: str
+    state_dict: Mapping[str, torch.Tensor] | None
+    config: dict
+    meta: dict
+    checkpoint: str = "-"
+
+
+def load_networks(
+    weight: str | Path, wanted=NETWORKS, config: dict | None = None, meta: dict | None = None
+) -> list[ProbeNetwork]:
+    """Networks at `weight`: a folder with <name>.safetensors, a .safetensors file, a shipped name, or a training .pth.
+
+    config and meta: of the backbone, for a .pth (default: what the run wrote into it or beside it); entries of meta
+    override a file's own. UserError: nothing there, or nothing that is wanted.
+    """
+    path, meta = Path(weight), dict(meta or {})
+    if path.suffix in (".pth", ".pt"):
+        return load_training_checkpoint(path, wanted, config, meta)
+    files = [path / f"{name}.safetensors" for name in wanted] if path.is_dir() else [find_weights(weight)]
+    files = [file for file in files if file.is_file()]
+    if not files:
+        raise UserError(
+            f"{path} holds none of {', '.join(f'{n}.safetensors' for n in wanted)}; give a file or a run's folder"
+        )
+    networks = []
+    for file in files:
+        state_dict, own_config, own_meta = load_checkpoint(file)
+        own_meta = {**own_meta, **meta}
+        networks.append(
+            ProbeNetwork(str(own_meta.get("network") or file.stem), state_dict, own_config, own_meta, digest_file(file))
+        )
+    return networks
+
+
+def load_training_checkpoint(path: Path, wanted, config: dict | None, meta: dict) -> list[ProbeNetwork]:
+    """The wanted networks of a model_last.pth or model_best.pth; nothing in it, or in config.py beside it, is run."""
+    checkpoint = read_torch_file(path)
+    if not config:
+        config, run = find_run_network(checkpoint, path)
+        meta = {**run, **meta}
+    if not config:
+        raise UserError(
+            f"{path} holds weights only; the config needs model.backbone, which says what network they belong to"
+        )
+    state, digest = find_state_dict(checkpoint, path), digest_file(path)
+    networks = []
+    for name in wanted:
+        prefix = TRAINING_PREFIXES[name]
+        own = {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
+        if own:
+            networks.append(ProbeNetwork(name, own, dict(config), dict(meta, network=name), digest))
+    if not networks:
+        kinds = sorted({".".join(key.split(".")[:2]) for key in state})
+        raise UserError(
+            f"{path} has no {' or '.join(TRAINING_PREFIXES[n] + '*' for n in wanted)}, only {', '.join(kinds[:6])}"
+        )
+    return networks
+
+
 class Candidate(NamedTuple):
     """A row to be: build(seed) gives its feature source; checkpoint begins the SHA-256 of its weights' file."""
 
     method: str
     network: str
-    build: Callable[[int], FeatureSource]
+    build: Callable
     checkpoint: str = "-"
 
 
@@ -93,19 +162,17 @@ class MSMProbeTester:
     """Fits probes on `cfg.data.train`, reads `cfg.data.test` once, prints the table and writes results.json and
     results.md.
 
-    cfg.weight: an exported .safetensors, a folder holding student's and teacher's, or a model_last.pth. model: judged
-    instead of cfg.weight. Options: `ProbeOptions`, from cfg.test or as keywords. Several processes share the scenes,
-    the first fits.
+    cfg.weight: an exported .safetensors, a folder holding student's and teacher's, or a model_last.pth.
+    Options: `ProbeOptions`, from cfg.test or as keywords. Several processes share the scenes, the first fits.
     """
 
     options_type = ProbeOptions
 
-    def __init__(self, cfg, model=None, test_loader=None, verbose=False, **options):
-        self.cfg, self.model, self.verbose = cfg, model, verbose
-        if model is None:
-            open_test_log(cfg.save_path)
-            if comm.is_main_process() and restore_train_config(Path(cfg.save_path)):  # Pointcept's test.sh replaced it
-                LOGGER.info("config.py is the training's again, the test's is test_config.py")
+    def __init__(self, cfg, **options):
+        self.cfg = cfg
+        open_test_log(cfg.save_path)
+        if comm.is_main_process() and restore_train_config(Path(cfg.save_path)):  # Pointcept's test.sh replaced it
+            LOGGER.info("config.py is the training's again, the test's is test_config.py")
         values = {**to_plain(cfg.get("test") or {}), **to_plain(options)}
         self.options = build_options(values, cfg.data, self.options_type)
 
@@ -132,13 +199,11 @@ class MSMProbeTester:
         return SceneList(build_dataset(self.cfg.data[part]), limit, ignore=self.options.ignore)
 
     def load_networks(self) -> list[ProbeNetwork]:
-        """What is to be judged: the model given, or what cfg.weight points to."""
+        """What cfg.weight points to."""
         option, cfg = self.options, self.cfg
         config = to_plain((cfg.get("model") or {}).get("backbone") or {})
         given = {key: getattr(option, key) for key in ("grid_size", "feat_keys") if getattr(option, key) is not None}
         run = {key: to_plain(cfg.get(key)) for key in ("grid_size", "feat_keys") if cfg.get(key) is not None}
-        if self.model is not None:
-            return collect_networks(unwrap(self.model), option.networks, config, run | given)
         if not cfg.get("weight"):
             raise UserError(
                 "no weights to judge; give weight=FILE (.safetensors, a run's folder, or model_last.pth), or "
@@ -174,10 +239,10 @@ class MSMProbeTester:
             keys = [key for key in WIDTH if key not in self.options.without]
             yield Candidate("raw input", "-", lambda seed: RawInput(keys))
 
-    def build_source(self, network: ProbeNetwork, seed: int = 0) -> FeatureSource:
+    def build_source(self, network: ProbeNetwork, seed: int = 0):
         """The extractor of a network, initialised from `seed` if it has no weights; no random generator is moved."""
         option = self.options
-        settings = dict(max_voxels=option.max_voxels, dtype=option.autocast or "float32", fill=option.fill)
+        settings = dict(max_voxels=option.max_voxels, fill=option.fill)
         with torch.random.fork_rng(devices=range(torch.cuda.device_count())):  # manual_seed reaches every GPU
             torch.manual_seed(seed)
             source = build_extractor(network.state_dict, network.config, network.meta, option.device, **settings)
@@ -199,11 +264,11 @@ class MSMProbeTester:
             LOGGER.info("%s (%s), seed %d: %s", candidate.method, candidate.network, seed, shown)
         return row
 
-    def evaluate(self, source: FeatureSource, train: SceneList, test: SceneList, seed: int) -> Outcome | None:
+    def evaluate(self, source, train: SceneList, test: SceneList, seed: int) -> Outcome | None:
         """All probes fitted on one source's features; None on processes other than the first."""
         option = self.options
-        known = list(extract_scenes(source, train, points=option.points_per_scene, seed=seed, mode=option.mode))
-        unseen = extract_scenes(source, test, points=option.test_points, seed=seed, mode=option.mode)
+        known = list(extract_scenes(source, train, points=option.points_per_scene, seed=seed))
+        unseen = extract_scenes(source, test, points=option.test_points, seed=seed)
         if comm.is_main_process():
             return evaluate_probes(known, unseen, source.levels, option, seed)
         for _ in unseen:  # keeps step with the first process

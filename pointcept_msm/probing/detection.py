@@ -6,7 +6,10 @@ losses are 3DETR's (Misra, Girdhar, Joulin, ICCV 2021; facebookresearch/3detr), 
 Legend: B scenes, P points, C channels, Q queries, K objects, L layers, D width.
 """
 
-from collections.abc import Sequence
+import logging
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -19,11 +22,89 @@ from pointcept_msm.host import MODELS, register
 from pointcept_msm.models.feature_sampling import sample_levels
 from pointcept_msm.models.layers.norm import RunningStandard
 from pointcept_msm.probing.boxes import Boxes, Detections, box_overlap, random_turn, suppress, turn_boxes
-from pointcept_msm.probing.heads import AttentionLayer, Training, fit_head
 
+LOGGER = logging.getLogger("msm")
 MIN_OBJECTNESS = 0.05
 CLASS_COST, OVERLAP_COST = 1.0, 2.0  # of the matching
 CENTRE_WEIGHT, SIZE_WEIGHT, OVERLAP_WEIGHT, NOTHING_WEIGHT = 5.0, 1.0, 1.0, 0.25  # of the loss
+
+
+class AttentionLayer(nn.Module):
+    """Self-attention between queries, cross-attention to a memory, two linear layers; norms first, as in 3DETR."""
+
+    def __init__(self, width: int, heads: int, hidden: int, dropout: float):
+        super().__init__()
+        self.own = nn.MultiheadAttention(width, heads, dropout, batch_first=True)
+        self.cross = nn.MultiheadAttention(width, heads, dropout, batch_first=True)
+        self.norms = nn.ModuleList(nn.LayerNorm(width) for _ in range(3))
+        self.mlp = nn.Sequential(nn.Linear(width, hidden), nn.ReLU(), nn.Dropout(dropout), nn.Linear(hidden, width))
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x, memory, place=0.0, key=None, bias=None, missing=None):
+        """x (B, Q, D): Q queries of width D; memory (B, M, D); place (B, Q, D) and key (B, M, D): how they find each
+        other; bias (B * heads, Q, Q) of the self-attention; missing (B, M): memory that is not there."""
+        y = self.norms[0](x)
+        x = x + self.dropout(self.own(y + place, y + place, y, attn_mask=bias, need_weights=False)[0])
+        y, key = self.norms[1](x) + place, memory if key is None else key
+        x = x + self.dropout(self.cross(y, key, memory, key_padding_mask=missing, need_weights=False)[0])
+        return x + self.dropout(self.mlp(self.norms[2](x)))
+
+
+@dataclass
+class Training:
+    """How a head is trained. warmup: epochs in which the rate rises from final_lr to lr; then a cosine back to it.
+
+    augment: mirrored and turned scenes. backbone_lr: share of the rate that a network gets when it is fine-tuned.
+    """
+
+    epochs: int
+    batch_size: int
+    lr: float
+    final_lr: float = 1e-6
+    warmup: float = 0.0
+    weight_decay: float = 0.0
+    betas: tuple[float, float] = (0.9, 0.95)
+    clip: float = 0.1
+    augment: bool = True
+    backbone_lr: float = 0.1
+
+    def rate(self, epoch: float) -> float:
+        """Learning rate at a point of time, counted in epochs."""
+        if epoch < self.warmup:
+            return self.final_lr + (self.lr - self.final_lr) * epoch / self.warmup
+        share = (epoch - self.warmup) / max(self.epochs - self.warmup, 1e-9)
+        return self.final_lr + (self.lr - self.final_lr) * (1 + math.cos(math.pi * share)) / 2
+
+
+def fit_head(
+    modules: list[nn.Module],
+    count: int,
+    loss: Callable[[np.ndarray, np.random.Generator], torch.Tensor],
+    training: Training,
+    seed: int = 0,
+) -> None:
+    """Train a head, and the network under it if `modules` holds one too, on `count` samples; all end in eval mode.
+
+    loss(rows, rng): mean loss of the samples `rows`; rng: for their augmentation.
+    """
+    everything = nn.ModuleList(modules).train()
+    groups = [dict(params=list(m.parameters()), share=s) for m, s in zip(modules, (1.0, training.backbone_lr))]
+    optimizer = torch.optim.AdamW(groups, training.lr, tuple(training.betas), weight_decay=training.weight_decay)
+    rng, steps = np.random.default_rng(seed), max(1, round(count / training.batch_size))
+    for epoch in range(training.epochs):
+        total = 0.0
+        for step, rows in enumerate(np.array_split(rng.permutation(count), steps)):  # none of a few samples
+            for group in optimizer.param_groups:
+                group["lr"] = group["share"] * training.rate(epoch + step / steps)
+            optimizer.zero_grad(set_to_none=True)
+            value = loss(rows, rng)
+            value.backward()
+            nn.utils.clip_grad_norm_(everything.parameters(), training.clip)
+            optimizer.step()
+            total += value.detach()
+        if (epoch + 1) % max(1, training.epochs // 10) == 0:
+            LOGGER.info("head: epoch %d of %d, loss %.3f", epoch + 1, training.epochs, float(total) / steps)
+    everything.eval()
 
 
 class Cloud(NamedTuple):
@@ -133,7 +214,7 @@ def detection_loss(
     return named + loss / max(1, sum(len(category) for _, category in targets))
 
 
-def collect_features(clouds: Sequence[Cloud], device, network: nn.Module | None = None, mode: str = "exact"):
+def collect_features(clouds: Sequence[Cloud], device, network: nn.Module | None = None):
     """Features (B, P, C) of clouds: the frozen ones or, with a network, from one pass of it, with gradients."""
     if network is None:
         return torch.stack([c.feat for c in clouds]).to(device)
@@ -142,12 +223,12 @@ def collect_features(clouds: Sequence[Cloud], device, network: nn.Module | None 
     levels = network(dict(grid_coord=torch.cat(grid), feat=torch.cat(feat), offset=offset))
     query = torch.cat([g[v] for g, v in zip(grid, voxel)])
     scene = torch.arange(len(clouds), device=device).repeat_interleave(len(voxel[0]))
-    return sample_levels(levels, query, scene, mode).float().unflatten(0, (len(clouds), -1))
+    return sample_levels(levels, query, scene).float().unflatten(0, (len(clouds), -1))
 
 
 def fit_detection(
     head: MSMDetection, clouds: Sequence[Cloud], training: Training, seed: int = 0,
-    network: nn.Module | None = None, mode: str = "exact",
+    network: nn.Module | None = None,
 ) -> None:  # fmt: skip
     """Train the head on clouds, and the network with it if one is given. With training.augment scenes are mirrored and
     turned by quarters: coordinates and boxes; features are taken to be the same from any side."""
@@ -159,19 +240,17 @@ def fit_detection(
         coord = torch.stack([c.coord @ torch.from_numpy(turn).T for c, turn in zip(part, turns)]).to(device)
         wanted = [(turn_boxes(c.objects.box, turn), c.objects.category) for c, turn in zip(part, turns)]
         targets = [tuple(torch.from_numpy(x).to(device) for x in pair) for pair in wanted]
-        return detection_loss(*head(collect_features(part, device, network, mode), coord), targets)
+        return detection_loss(*head(collect_features(part, device, network), coord), targets)
 
     fit_head([head] if network is None else [head, network], len(clouds), loss, training, seed)
 
 
 @torch.no_grad()
-def predict_detections(
-    head: MSMDetection, cloud: Cloud, network: nn.Module | None = None, mode: str = "exact"
-) -> Detections:
+def predict_detections(head: MSMDetection, cloud: Cloud, network: nn.Module | None = None) -> Detections:
     """Boxes of one scene as VoteNet's rules take them: queries that are an object with 5 % at least, whose box holds a
     point and is no weaker double of the same class; each of them for every class, with that class's probability."""
     device = next(head.parameters()).device
-    logits, box, _ = head(collect_features([cloud], device, network, mode), cloud.coord[None].to(device))
+    logits, box, _ = head(collect_features([cloud], device, network), cloud.coord[None].to(device))
     share, box = logits[-1, 0].softmax(-1).cpu().numpy()[:, :-1], box[-1, 0].cpu().numpy()
     inside = (abs(cloud.coord.numpy() - box[:, None, :3]) <= box[:, None, 3:] / 2).all(2).any(1)
     objectness = share.sum(1)

@@ -10,22 +10,15 @@ from typing import NamedTuple
 
 import numpy as np
 
-from pointcept_msm.probing.features import SceneFeatures
+from pointcept_msm.probing.features import SceneFeatures, choose_points, scene_rng
 from pointcept_msm.probing.instance import InstanceProbe, choose_radius, fit_instance, predict_instances
 from pointcept_msm.probing.knn import LevelSlice, draw_bank, predict_knn
 from pointcept_msm.probing.linear import L2_GRID, LinearProbe, choose_l2, fit_linear, pool
 from pointcept_msm.probing.metrics import Instances, confusion_matrix, instance_scores, segmentation_scores
-from pointcept_msm.probing.subsets import (
-    POINT_BUDGETS,
-    SCENE_SHARES,
-    choose_points,
-    layer_columns,
-    limit_labels,
-    scene_budget,
-)
 from pointcept_msm.runtime.errors import UserError
 
 PROBES = ("knn", "linear", "instance", "budgets", "layers")
+SCENE_SHARES, POINT_BUDGETS = (0.01, 0.05, 0.1, 0.2), (20, 50, 100, 200)  # the paper's
 KEPT = ("knn", "linear")  # whose confusion matrices are reported
 WAITING_POINTS = 1 << 15
 
@@ -224,3 +217,30 @@ def cut_budgets(train, seed: int) -> dict[str, list[SceneFeatures]]:
         limited = [s._replace(segment=limit_labels(s.segment, points, s.name, seed)) for s in train]
         parts[f"linear_points_{points}"] = limited
     return parts
+
+
+def scene_budget(names: Sequence[str], share: float, seed: int = 0) -> list[int]:
+    """Positions in `names` of a share of the scenes, at least one, rising."""
+    by_name = sorted(range(len(names)), key=lambda i: names[i])
+    order = np.random.default_rng(seed).permutation(len(by_name))
+    return sorted(by_name[i] for i in order[: max(1, round(share * len(names)))])
+
+
+def limit_labels(segment: np.ndarray, points: int, name: str = "", seed: int = 0) -> np.ndarray:
+    """A copy of `segment` (N,) in which at most `points` labelled points of the scene keep their label."""
+    known = np.flatnonzero(np.asarray(segment) >= 0)
+    rows = scene_rng(name, seed).permutation(known)[:points]
+    limited = np.full_like(segment, -1)
+    limited[rows] = np.asarray(segment)[rows]
+    return limited
+
+
+def layer_columns(levels: Sequence[tuple[str, float, slice]]) -> dict[str, np.ndarray]:
+    """{"<level>_alone": its channels, "<level>_without": all others} (Table 11); empty for a single level."""
+    own = {name: np.arange(part.start, part.stop) for name, _, part in levels}
+    every = np.concatenate(list(own.values()))
+    table = {}
+    for name, columns in own.items():
+        table[f"{name}_alone"] = columns
+        table[f"{name}_without"] = np.setdiff1d(every, columns)
+    return table if len(own) > 1 else {}

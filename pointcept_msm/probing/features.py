@@ -1,14 +1,33 @@
-"""Scenes and their features for the probes: one path (`source.extract`) and a seeded choice of points."""
+"""Scenes and their features for the probes: one path (`source.extract`) and a seeded choice of points.
 
+A feature source is a network's extractor or what stands in for it here: it has `levels` ((name, stride in metres, slice
+of channels) each), `channels` and `extract(scene, rows)`.
+"""
+
+import zlib
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
-from pointcept_msm.probing.sources import FeatureSource
-from pointcept_msm.probing.subsets import choose_points, scene_rng
+from pointcept_msm.datasets.inputs import FILLS
 from pointcept_msm.runtime import comm
 from pointcept_msm.runtime.errors import UserError
+
+WIDTH = dict(height=1, color=3, normal=3)
+HEIGHT_SCALE = 1.5  # metres; a room's height then spans about -1 to 1, like colours and normals
+
+
+def scene_rng(name: str, seed: int) -> np.random.Generator:
+    """A generator that depends on the scene's name and the seed alone, the same on every machine."""
+    return np.random.default_rng([seed, zlib.crc32(name.encode())])
+
+
+def choose_points(count: int, points: int | None, name: str, seed: int) -> np.ndarray:
+    """Row numbers of `points` of a scene's `count` points, rising; all of them when None or too few."""
+    if points is None or points >= count:
+        return np.arange(count)
+    return np.sort(scene_rng(name, seed).choice(count, points, replace=False))
 
 
 class SceneList:
@@ -89,6 +108,52 @@ def _count_labelled(side, scene, num_classes):
     return int(counts[values >= 0].sum())
 
 
+class RawInput:
+    """What a probe can do without any network: height above the floor, colour, normal.
+
+    One block: cosine neighbours compare the whole input vector. UserError: a scene without one of the keys.
+    """
+
+    def __init__(self, keys: Sequence[str] = ("height", "color", "normal")):
+        self.keys = tuple(keys)
+        self.channels = sum(WIDTH[key] for key in keys)
+        self.levels = [("raw", 0.0, slice(0, self.channels))]
+
+    def extract(self, scene: dict, rows: np.ndarray | None = None) -> np.ndarray:
+        """Features (N, channels) float32 of the scene's points, or of its points `rows`."""
+        feat = np.concatenate([self._column(scene, key) for key in self.keys], axis=1).astype(np.float32)
+        return feat if rows is None else feat[rows]
+
+    @staticmethod
+    def _column(scene, key):
+        if key == "height":
+            z = np.asarray(scene["coord"])[:, 2:3]
+            return (z - z.min()) / HEIGHT_SCALE - 1
+        if key not in scene:
+            raise UserError(
+                f"scene {scene.get('name', '?')} has no {key}: leave it out of raw input with test.without=[{key}]"
+            )
+        value = np.asarray(scene[key], dtype=np.float32)
+        return value / 127.5 - 1 if key == "color" else value
+
+
+class WithoutInputs:
+    """`source` (an extractor), shown scenes from which the arrays `keys` were taken; what takes their place is the
+    source's own matter (its `fill`). UserError: keys that are no input which a scan may lack.
+    """
+
+    def __init__(self, source, keys: Sequence[str]):
+        if any(key not in FILLS for key in keys):
+            raise UserError(f"without is {list(keys)}; allowed are {' and '.join(FILLS)}")
+        self.source, self.keys = source, tuple(keys)
+        self.levels, self.channels = source.levels, source.channels
+        self.voxel_size = getattr(source, "voxel_size", None)
+
+    def extract(self, scene: dict, rows: np.ndarray | None = None) -> np.ndarray:
+        """The source's features (N, C) of the scene without those arrays."""
+        return self.source.extract({k: v for k, v in scene.items() if k not in self.keys}, rows=rows)
+
+
 class SceneFeatures(NamedTuple):
     """Chosen points of a scene: feat (n, C) float32, segment and instance (n,) with -1 unknown, coord (n, 3), row
     (n,)."""
@@ -105,9 +170,7 @@ class SceneFeatures(NamedTuple):
         return SceneFeatures(name or self.name, *(value[rows] for value in self[1:]))
 
 
-def extract_scene(
-    source: FeatureSource, scene: dict, points: int | None = None, seed: int = 0, mode: str = "exact"
-) -> SceneFeatures:
+def extract_scene(source, scene: dict, points: int | None = None, seed: int = 0) -> SceneFeatures:
     """Features and labels of a scene's chosen points; labels are unknown where the scene has none."""
     name, coord = str(scene.get("name", "scene")), np.asarray(scene["coord"], dtype=np.float32)
     row = choose_points(len(coord), points, name, seed)
@@ -115,10 +178,10 @@ def extract_scene(
     segment, instance = (
         np.asarray(scene.get(key, unknown), dtype=np.int64).reshape(-1)[row] for key in ("segment", "instance")
     )
-    return SceneFeatures(name, source.extract(scene, mode=mode, rows=row), segment, instance, coord[row], row)
+    return SceneFeatures(name, source.extract(scene, rows=row), segment, instance, coord[row], row)
 
 
-def extract_scenes(source: FeatureSource, scenes: SceneList, **kwargs) -> Iterator[SceneFeatures]:
+def extract_scenes(source, scenes: SceneList, **kwargs) -> Iterator[SceneFeatures]:
     """`extract_scene` over scenes, in order; several processes share the work, and each gets all of it."""
     rank, world = comm.get_rank(), comm.get_world_size()
     for start in range(0, len(scenes), world):

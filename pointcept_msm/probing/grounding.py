@@ -17,7 +17,7 @@ from torch import nn
 from pointcept_msm.host import MODELS, register
 from pointcept_msm.models.layers.norm import RunningStandard
 from pointcept_msm.probing.boxes import Boxes, box_iou, random_turn, turn_boxes
-from pointcept_msm.probing.heads import AttentionLayer, Training, fit_head
+from pointcept_msm.probing.detection import AttentionLayer, Training, fit_head
 
 
 class Proposals(NamedTuple):

@@ -12,9 +12,8 @@ import numpy as np
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
-from pointcept_msm.probing.linear import LinearProbe, fit_linear, fit_ridge, pool
+from pointcept_msm.probing.linear import LinearProbe, fit_linear, fit_ridge, pool, split_scenes
 from pointcept_msm.probing.metrics import Instances, instance_scores
-from pointcept_msm.probing.subsets import split_scenes
 from pointcept_msm.runtime.errors import UserError
 
 RADIUS_GRID = (0.1, 0.2, 0.4, 0.05)  # metres; the first when none finds anything

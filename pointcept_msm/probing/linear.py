@@ -13,12 +13,12 @@ import numpy as np
 import torch
 
 from pointcept_msm.probing.metrics import check_classes, confusion_matrix, segmentation_scores
-from pointcept_msm.probing.subsets import slab_rows, split_scenes
 from pointcept_msm.runtime.errors import UserError
 
 LOGGER = logging.getLogger("msm")
 L2_GRID = (1.0, 1e-1, 1e-2, 1e-3, 1e-4)
 ROWS_A_BLOCK = 1 << 16
+SLABS = 4
 TYPICAL_CURVATURE = 0.05  # of a softmax output, p (1 - p), between a sure class (0) and an even bet (0.25)
 
 
@@ -185,6 +185,24 @@ def _start_at(probe: LinearProbe | None, scaler: Scaler, num_classes: int) -> tu
 def pool(scenes) -> tuple[np.ndarray, np.ndarray]:
     """Features (N, C) and labels (N,) of all points of SceneFeatures."""
     return np.concatenate([s.feat for s in scenes]), np.concatenate([s.segment for s in scenes])
+
+
+def split_scenes(names: Sequence[str], share: float = 0.25, seed: int = 0) -> tuple[list[int], list[int]]:
+    """Positions of the scenes to fit on and of those held out (at least one of each). UserError: fewer than two."""
+    if len(names) < 2:
+        raise UserError(f"{len(names)} train scene(s); holding scenes out of train needs at least 2: give more")
+    by_name = sorted(range(len(names)), key=lambda i: names[i])
+    order = [by_name[i] for i in np.random.default_rng(seed).permutation(len(by_name))]
+    held = min(len(names) - 1, max(1, round(share * len(names))))
+    return sorted(order[held:]), sorted(order[:held])
+
+
+def slab_rows(coord: np.ndarray, count: int = SLABS) -> list[np.ndarray]:
+    """Row numbers of upright slabs with equal numbers of points along the longer horizontal side of coord (N, 3), so
+    that a part of a single scene can be held out: neighbours stay together. Empty ones are left out."""
+    axis = int(np.ptp(coord[:, :2], axis=0).argmax())
+    order = np.argsort(coord[:, axis], kind="stable")
+    return [np.sort(part) for part in np.array_split(order, count) if len(part)]
 
 
 def choose_l2(

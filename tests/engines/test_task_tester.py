@@ -9,8 +9,7 @@ from pointcept_msm.engines import task_tester
 from pointcept_msm.engines.task_tester import MSMTaskTester, TaskOptions
 from pointcept_msm.host import Config, build_dataset
 from pointcept_msm.probing.boxes import find_boxes
-from pointcept_msm.probing.features import SceneList
-from pointcept_msm.probing.sources import RawInput
+from pointcept_msm.probing.features import RawInput, SceneList
 from pointcept_msm.runtime.errors import UserError
 from tests.datasets.votenet_folder import write_votenet_folder
 from tests.probe_toy import make_weights

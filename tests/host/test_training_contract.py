@@ -200,7 +200,7 @@ def test_a_checkpoint_says_which_network_it_holds(tmp_path):
     make_trainer(make_config(tmp_path), make_batches(1)).train()
     network = read_torch_file(tmp_path / "model" / "model_last.pth")["msm"]["network"]
     assert network["config"]["type"] == "MSM-HUNet-v1m1"
-    from pointcept_msm.engines.probe_networks import load_networks
+    from pointcept_msm.engines.tester import load_networks
 
     (tmp_path / "config.py").write_text("weight = 'something else'\n")
     found = load_networks(tmp_path / "model" / "model_last.pth")

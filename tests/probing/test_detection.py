@@ -12,8 +12,14 @@ from pointcept_msm.host import build_model
 from pointcept_msm.models.feature_sampling import sample_levels
 from pointcept_msm.probing import detection
 from pointcept_msm.probing.boxes import Boxes, box_overlap, detection_scores, find_boxes, random_turn, turn_to_walls
-from pointcept_msm.probing.detection import Cloud, MSMDetection, detection_loss, farthest_points, match_queries
-from pointcept_msm.probing.heads import Training
+from pointcept_msm.probing.detection import (
+    Cloud,
+    MSMDetection,
+    Training,
+    detection_loss,
+    farthest_points,
+    match_queries,
+)
 from pointcept_msm.rooms import generate_room
 from tests.probe_toy import NETWORK
 

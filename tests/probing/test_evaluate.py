@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from pointcept_msm.probing import evaluate
-from pointcept_msm.probing.evaluate import ProbeSettings, evaluate_probes
+from pointcept_msm.probing.evaluate import ProbeSettings, evaluate_probes, layer_columns, limit_labels, scene_budget
 from tests.probe_toy import make_features
 
 LEVELS = [("level0", 0.02, slice(0, 4)), ("level1", 0.04, slice(4, 8))]
@@ -87,3 +87,43 @@ def test_settings_are_checked():
         ProbeSettings(4, probes=("svm",))
     with pytest.raises(ValueError, match="needs `things`"):
         ProbeSettings(4, probes=("instance",))
+
+
+NAMES = [f"scene{i:04d}" for i in range(200)]
+
+
+def test_scene_budget():
+    sizes = [len(scene_budget(NAMES, s)) for s in (0.001, 0.01, 0.05, 0.1, 0.2, 1)]
+    assert sizes == [1, 2, 10, 20, 40, 200]
+    assert set(scene_budget(NAMES, 0.05)) < set(scene_budget(NAMES, 0.2))
+    assert scene_budget(NAMES, 0.1) != scene_budget(NAMES, 0.1, seed=1)
+    picked = {NAMES[i] for i in scene_budget(NAMES, 0.1)}
+    assert picked == {NAMES[::-1][i] for i in scene_budget(NAMES[::-1], 0.1)}
+
+
+def test_known_draw():
+    """The draw of seed 0 is part of the interface: a budget must mean the same scenes in every version."""
+    assert scene_budget(NAMES, 0.02) == [6, 90, 105, 168]
+
+
+def test_label_budget():
+    segment = np.r_[np.full(500, -1), np.arange(500) % 7]
+    small, large, other = (limit_labels(segment, n, name) for n, name in ((20, "a"), (200, "a"), (20, "b")))
+    kept = small >= 0
+    assert kept.sum() == 20 and (large >= 0).sum() == 200 and not np.array_equal(small, other)
+    assert np.array_equal(small[kept], segment[kept]) and np.array_equal(large[kept], segment[kept])
+    assert (limit_labels(segment[:510], 20) >= 0).sum() == 10 and segment[500] == 0
+
+
+def test_layer_columns():
+    levels = [("level0", 0.02, slice(0, 2)), ("level1", 0.04, slice(2, 3)), ("level2", 0.08, slice(3, 6))]
+    columns = {name: list(value) for name, value in layer_columns(levels).items()}
+    assert columns == dict(
+        level0_alone=[0, 1],
+        level0_without=[2, 3, 4, 5],
+        level1_alone=[2],
+        level1_without=[0, 1, 3, 4, 5],
+        level2_alone=[3, 4, 5],
+        level2_without=[0, 1, 2],
+    )
+    assert layer_columns(levels[:1]) == {}

@@ -5,9 +5,19 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from pointcept_msm.probing.features import SceneList, check_scenes, extract_scene
-from pointcept_msm.probing.sources import RawInput
-from tests.probe_toy import ProbeToyDataset
+from pointcept_msm.engines.tester import MSMProbeTester
+from pointcept_msm.features.extractor import load
+from pointcept_msm.host import Config
+from pointcept_msm.probing.features import (
+    RawInput,
+    SceneList,
+    WithoutInputs,
+    check_scenes,
+    choose_points,
+    extract_scene,
+)
+from tests.probe_toy import ProbeToyDataset, make_weights
+from tests.tools.scene_tools import make_scene as toy_scene
 
 
 def make_scene(name="train/a", seed=0, points=500):
@@ -81,3 +91,57 @@ def test_labels_belong_to_the_features():
     assert np.array_equal(chosen.feat, RawInput().extract(scene)[chosen.row])
     assert np.array_equal(chosen.segment, scene["segment"][chosen.row])
     assert np.array_equal(chosen.coord, scene["coord"][chosen.row]) and (chosen.instance == -1).all()
+
+
+def test_points_follow_name_and_seed():
+    rows = choose_points(500, 100, "a", 0)
+    assert len(np.unique(rows)) == 100 and np.array_equal(rows, choose_points(500, 100, "a", 0))
+    assert not np.array_equal(rows, choose_points(500, 100, "b", 0))
+    assert not np.array_equal(rows, choose_points(500, 100, "a", 1))
+    assert np.array_equal(choose_points(50, 100, "a", 0), choose_points(50, None, "a", 0))
+
+
+RAW = dict(
+    coord=np.array([[0, 0, 1.0], [5, 5, 4.0]]),
+    color=np.array([[0, 127.5, 255]] * 2),
+    normal=np.array([[0, 0, 1.0]] * 2),
+)
+
+
+def test_raw_input():
+    feat = RawInput().extract(RAW)
+    assert feat.dtype == np.float32 and RawInput().channels == 7 and RawInput().levels[0][2] == slice(0, 7)
+    assert np.allclose(feat, [[-1, -1, 0, 1, 0, 0, 1], [1, -1, 0, 1, 0, 0, 1]])
+    assert np.allclose(RawInput(("height",)).extract(RAW, rows=np.array([1])), [[1]])
+    with pytest.raises(ValueError, match=r"has no normal: .* test.without=\[normal\]"):
+        RawInput().extract({k: v for k, v in RAW.items() if k != "normal"})
+
+
+def test_the_network_sees_its_fill_and_never_the_colour(tmp_path):
+    make_weights(tmp_path, ("student",), dict(grid_size=0.1, fill=dict(color=127.5)))
+    extractor, scene = load(tmp_path), toy_scene()
+    source = WithoutInputs(extractor, ["color"])
+    grey = dict(scene, color=np.full_like(scene["color"], 127.5))
+    np.testing.assert_array_equal(source.extract(scene), extractor.extract(grey))
+    rows = np.array([7, 3])
+    np.testing.assert_array_equal(source.extract(scene, rows=rows), source.extract(scene)[rows])
+    assert "color" in scene and source.channels == extractor.channels and source.levels == extractor.levels
+    with pytest.raises(ValueError, match="has no normal"):
+        WithoutInputs(extractor, ["normal"]).extract(scene)
+    with pytest.raises(ValueError, match=r"without is \['coord'\]; allowed are color and normal"):
+        WithoutInputs(extractor, ["coord"])
+
+
+def test_the_tester_reports_what_is_left(tmp_path):
+    """In the toy scenes the class is the colour: without it every probe falls to chance, with it none does."""
+    make_weights(tmp_path, ("student",), dict(grid_size=0.1, fill=dict(color=127.5, normal=0.0)))
+    values = {}
+    for without in ((), ("color",), ("color", "normal")):
+        data = dict(num_classes=3, train=dict(type="ProbeToyDataset"), test=dict(type="ProbeToyDataset", split="val"))
+        cfg = Config(dict(weight=str(tmp_path), save_path=str(tmp_path / "out"), data=data))
+        options = dict(probes=("knn",), networks=("student",), baselines=("raw",), without=without)
+        results = MSMProbeTester(cfg, **options).test()
+        assert list(results["settings"]["without"]) == list(without)
+        values[without] = [row["metrics"]["knn_mIoU"]["mean"] for row in results["rows"]]
+        assert [row["width"] for row in results["rows"]] == [24, 7 - 3 * len(without)]
+    assert min(values[()]) > 90 and max(values[("color",)] + values[("color", "normal")]) < 60

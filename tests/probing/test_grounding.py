@@ -7,6 +7,7 @@ import torch
 from pointcept_msm.datasets.sentences import COLORS, describe_objects
 from pointcept_msm.host import MODELS, register
 from pointcept_msm.probing.boxes import Boxes, box_iou, find_boxes, turn_to_walls
+from pointcept_msm.probing.detection import Training
 from pointcept_msm.probing.grounding import (
     MSMGrounding,
     Proposals,
@@ -17,7 +18,6 @@ from pointcept_msm.probing.grounding import (
     grounding_scores,
     pool_proposals,
 )
-from pointcept_msm.probing.heads import Training
 from pointcept_msm.rooms import ROOM_CLASSES, generate_room
 
 

@@ -1,12 +1,22 @@
 """The linear probe against scikit-learn, its scaler, its choice of regularisation and the ridge head."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from scipy.special import logsumexp
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.preprocessing import StandardScaler
 
-from pointcept_msm.probing.linear import choose_l2, fit_linear, fit_linear_path, fit_ridge, fit_scaler
+from pointcept_msm.probing.linear import (
+    choose_l2,
+    fit_linear,
+    fit_linear_path,
+    fit_ridge,
+    fit_scaler,
+    slab_rows,
+    split_scenes,
+)
 from pointcept_msm.probing.metrics import confusion_matrix, segmentation_scores
 from tests.probe_toy import make_features
 
@@ -102,3 +112,22 @@ def test_ridge_equals_sklearn():
     scaled = StandardScaler().fit_transform(x.astype(np.float64))
     want = Ridge(alpha=1e-2 * 300).fit(scaled, target).predict(scaled)
     assert np.allclose(fit_ridge(x, target, 1e-2).predict_logits(x), want, atol=1e-3)
+
+
+def test_split_scenes():
+    names = [f"scene{i}" for i in range(10)]
+    fit, held = split_scenes(names, share=0.3)
+    assert sorted(fit + held) == list(range(10)) and len(held) == 3
+    other = split_scenes(names[::-1], share=0.3)[1]
+    assert {names[i] for i in held} == {names[::-1][i] for i in other}
+    with pytest.raises(ValueError, match="at least 2"):
+        split_scenes(["one"])
+
+
+def test_slabs_share_out_the_points_along_the_longer_side():
+    coord = np.random.default_rng(0).uniform(0, [2, 9, 3], (90, 3))
+    parts = slab_rows(coord, 4)
+    assert [len(rows) for rows in parts] == [23, 23, 22, 22]
+    assert sorted(np.concatenate(parts)) == list(range(90))
+    assert all(coord[a, 1].max() <= coord[b, 1].min() for a, b in pairwise(parts))
+    assert [len(rows) for rows in slab_rows(coord[:2], 4)] == [1, 1]

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import load_file
 
-from pointcept_msm.engines.probe_networks import load_networks
+from pointcept_msm.engines.tester import load_networks
 from pointcept_msm.features.extractor import load
 from pointcept_msm.files.torch_files import read_torch_file
 from pointcept_msm.files.weights import load_checkpoint
