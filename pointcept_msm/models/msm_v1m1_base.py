@@ -71,9 +71,13 @@ class MSM(nn.Module):
         self.register_buffer("train_step", torch.zeros((), dtype=torch.long))
 
     def train(self, mode: bool = True):
-        """Set the mode of the student; the teacher stays in eval mode always."""
+        """Set the mode of the student; the teacher stays in eval mode always, but for batch norm, where a backbone has
+        it: there it normalises with its own batch and keeps running statistics of its own, as the student's belong to
+        other weights."""
         super().train(mode)
         self.teacher.eval()
+        for norm in _batch_norms(self.teacher):
+            norm.train(mode)
         return self
 
     def forward(self, batch):
@@ -144,11 +148,13 @@ class MSM(nn.Module):
 
     @torch.no_grad()
     def update_teacher(self, momentum: float):
-        """teacher <- momentum * teacher + (1 - momentum) * student; buffers are copied."""
+        """teacher <- momentum * teacher + (1 - momentum) * student; buffers are copied, but for batch norm's."""
         teacher, student = self.teacher["backbone"], self.student["backbone"]
         torch._foreach_lerp_(list(teacher.parameters()), list(student.parameters()), 1 - momentum)
+        own = {id(buffer) for norm in _batch_norms(teacher) for buffer in norm.buffers()}
         for target, source in zip(teacher.buffers(), student.buffers(), strict=True):
-            target.copy_(source)
+            if id(target) not in own:
+                target.copy_(source)
         self.momentum = momentum
 
 
@@ -165,6 +171,10 @@ def build_predictor(kind: str | None, channels: int, ratio: int = 4) -> nn.Modul
     if kind == "linear":
         return nn.Linear(channels, channels)
     return nn.Sequential(nn.Linear(channels, ratio * channels), nn.GELU(), nn.Linear(ratio * channels, channels))
+
+
+def _batch_norms(module):
+    return [part for part in module.modules() if isinstance(part, nn.modules.batchnorm._BatchNorm)]
 
 
 def _per_level(counts, levels):

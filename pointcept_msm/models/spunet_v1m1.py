@@ -64,8 +64,8 @@ class SpconvLevels:
 
 @register(MODELS, "MSM-SpUNet-v1m1")
 class MSMSpUNet(nn.Module):
-    """Arguments of SpUNet-v1m1 without num_classes; bn_momentum: 0.01 as there (short runs need more: the teacher
-    normalises with running statistics); output: levels | hierarchical | finest, as MSM-HUNet-v1m1.
+    """Arguments of SpUNet-v1m1 without num_classes; bn_momentum: 0.01 as there (short runs need more: features are
+    normalised with running statistics); output: levels | hierarchical | finest, as MSM-HUNet-v1m1.
 
     Levels fine to coarse: the decoder's stages, then the bottleneck, which SpUNet does not decode: a masked voxel there
     is its token and nothing else, so `loss_levels` leaves it out.

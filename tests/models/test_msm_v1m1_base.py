@@ -9,6 +9,7 @@ import torch
 from pointcept_msm.datasets.views import MSMViews
 from pointcept_msm.host import build_model
 from pointcept_msm.host.run_config import parse_value
+from pointcept_msm.models import msm_v1m1_base
 from pointcept_msm.models.masking import draw_patch_mask
 from pointcept_msm.models.msm_v1m1_base import MSM
 from pointcept_msm.runtime.errors import UserError
@@ -92,6 +93,34 @@ def test_the_teacher_stays_in_eval_mode():
     model = make_model()
     model.train()
     assert model.student.training and not any(module.training for module in model.teacher.modules())
+
+
+@pytest.fixture
+def normed(monkeypatch):
+    """The model around a network with batch norm behind its stem."""
+    network = build_model(BACKBONE)
+    network.init_transform.append(torch.nn.BatchNorm1d(8, momentum=1.0))
+    monkeypatch.setattr(msm_v1m1_base, "build_model", lambda config: network)
+    torch.manual_seed(0)
+    return MSM(BACKBONE, mask_patch=0.4).train()
+
+
+def test_a_teachers_batch_norm_has_statistics_of_its_own(normed, batch):
+    """In training those of its batch; afterwards what its own passes left, not what the student's did."""
+    student, teacher = (part["backbone"].init_transform for part in (normed.student, normed.teacher))
+    with torch.no_grad():
+        for parameter in teacher[0].parameters():
+            parameter += torch.randn_like(parameter)
+    assert teacher[2].training and not any(m.training for m in normed.teacher.modules() if m is not teacher[2])
+    stems = []
+    teacher.register_forward_hook(lambda module, args, out: stems.append(out))
+    normed(batch)["loss"].backward()
+    normed.update_teacher(1.0)
+    entered = teacher[1](teacher[0](batch["feat"]))
+    torch.testing.assert_close(teacher[2].running_mean, entered.mean(0))
+    torch.testing.assert_close(stems[0].std(0, correction=0), torch.ones(8), atol=1e-3, rtol=0)
+    assert not torch.allclose(student[2].running_mean, entered.mean(0), atol=0.1)
+    assert not normed.eval().teacher["backbone"].init_transform[2].training
 
 
 def test_teacher_starts_as_a_copy_and_moves_by_the_momentum():
