@@ -34,7 +34,7 @@ class BuildWithConfigs(build_py):
 
 # Nothing here is compiled for a CUDA version: on a GPU the kernels need only Triton, which comes with torch on Linux.
 INSTALL = [
-    "torch>=2.6",  # before it, weights_only=True could be made to run code (CVE-2025-32434)
+    "torch>=2.4",
     "numpy>=1.24",
     "mmengine-lite>=0.10.4",
     "safetensors>=0.4",

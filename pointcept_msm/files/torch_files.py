@@ -9,6 +9,7 @@ import re
 import warnings
 import zipfile
 from collections.abc import Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from pointcept_msm.runtime.errors import UserError
 
 MAGIC = (b"PK\x03\x04", b"\x80")  # zip archive of torch >= 1.6, a pickle of before
 DDP_PREFIX = "module."
+SAFE_OLD_FILES = tuple(map(int, torch.__version__.split(".")[:2])) >= (2, 6)
 
 
 def read_torch_file(path, arrays: bool = False) -> dict:
@@ -27,8 +29,13 @@ def read_torch_file(path, arrays: bool = False) -> dict:
     """
     path = Path(path)
     require_regular(path)
+    if not SAFE_OLD_FILES and not zipfile.is_zipfile(path):
+        raise UserError(
+            f"{path} is no zip archive, and torch {torch.__version__} may run code from older kinds of files "
+            "(CVE-2025-32434): save it again with torch.save, or install torch 2.6 or newer"
+        )
     try:
-        with warnings.catch_warnings(), torch.serialization.safe_globals(_array_globals() if arrays else []):
+        with warnings.catch_warnings(), _allowing(_array_globals() if arrays else []):
             warnings.simplefilter("ignore")  # torch remarks on odd pickles; what it then refuses is said below
             _check_sums(path)
             content = torch.load(path, map_location="cpu", weights_only=True)
@@ -42,6 +49,17 @@ def read_torch_file(path, arrays: bool = False) -> dict:
     if not isinstance(content, dict):
         raise UserError(f"{path} holds a {type(content).__name__}, allowed is a dictionary of tensors: save that alone")
     return content
+
+
+@contextmanager
+def _allowing(classes):
+    """`torch.serialization.safe_globals`, which torch 2.4 has not yet."""
+    if hasattr(torch.serialization, "safe_globals"):
+        with torch.serialization.safe_globals(classes):
+            yield
+    else:
+        torch.serialization.add_safe_globals(classes)
+        yield
 
 
 def require_regular(path) -> None:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from pointcept_msm.files import torch_files
 from pointcept_msm.files.torch_files import find_state_dict, read_literal_config, read_torch_file
 
 
@@ -26,6 +27,15 @@ def test_code_is_refused_unrun(tmp_path, old):
     with pytest.raises(ValueError, match=r"holds Python code or objects \(.*system is in it\)") as caught:
         read_torch_file(path, arrays=True)
     assert not marker.exists() and "\n" not in str(caught.value)
+
+
+def test_before_torch_2_6_only_zip_archives_are_read(tmp_path, monkeypatch):
+    monkeypatch.setattr(torch_files, "SAFE_OLD_FILES", False)
+    for old in (False, True):
+        torch.save({"a": torch.ones(1)}, tmp_path / f"{old}.pth", _use_new_zipfile_serialization=not old)
+    assert read_torch_file(tmp_path / "False.pth")["a"] == 1
+    with pytest.raises(ValueError, match="no zip archive.*torch 2.6 or newer"):
+        read_torch_file(tmp_path / "True.pth")
 
 
 def test_arrays_only_where_they_are_asked_for(tmp_path):
