@@ -34,7 +34,7 @@ def test_before_torch_2_6_only_zip_archives_are_read(tmp_path, monkeypatch):
     for old in (False, True):
         torch.save({"a": torch.ones(1)}, tmp_path / f"{old}.pth", _use_new_zipfile_serialization=not old)
     assert read_torch_file(tmp_path / "False.pth")["a"] == 1
-    with pytest.raises(ValueError, match="no zip archive.*torch 2.6 or newer"):
+    with pytest.raises(ValueError, match=r"no zip archive.*torch 2\.6 or newer"):
         read_torch_file(tmp_path / "True.pth")
 
 
