@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.spatial import cKDTree
 
-SAMPLE = 20_000  # points looked at
+SAMPLE = 8_000  # points looked at
 SLABS = 50  # along each axis
 CELLS = 40  # along the longest side
 FLOOR_SHARE = 0.05  # of the points, which a floor has in one slab
@@ -112,7 +112,7 @@ def _floor(planes, up):
 
 def _find_spacing(some, count):
     """Median distance to the next point, from a sample: on surfaces it falls with the root of the number of points."""
-    few = some[:: max(1, len(some) // 4096)]
+    few = some[:: max(1, len(some) // 2048)]
     if len(few) < 2:
         return 0.0
     distance = cKDTree(few).query(few, k=2)[0][:, 1]
