@@ -110,7 +110,7 @@ def read_row(results: Path) -> dict | None:
 
 def read_rooms(row: dict, name: str) -> dict[str, np.ndarray]:
     """{room: confusion matrix (K, K)} of a row's first seed and one probe; empty where the row has none."""
-    size, rooms = len(row.get("confusion", {}).get(name, [])), {}
+    size, rooms = len(row.get("class_iou", {}).get(name, [])), {}
     for room, triplets in row["rooms"][name][0].items() if size else ():
         rooms[room] = np.zeros((size, size), dtype=np.int64)
         for true, predicted, count in triplets:

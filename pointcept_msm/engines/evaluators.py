@@ -92,7 +92,6 @@ class MSMProbeEvaluator(HookBase):
         num_classes: int | None = None,
         grid_size: float | None = None,
         feat_keys: Sequence[str] | None = None,
-        max_voxels: int = 240_000,
         seed: int = 0,
         inputs: str = "msm",
     ):
@@ -105,7 +104,7 @@ class MSMProbeEvaluator(HookBase):
                 "half of the scenes are held out"
             )
         self.every, self.scenes, self.points, self.metric, self.seed = every, scenes, points_per_scene, metric, seed
-        self.dataset, self.num_classes, self.max_voxels = dataset, num_classes, max_voxels
+        self.dataset, self.num_classes = dataset, num_classes
         self.grid_size, self.feat_keys, self.inputs, self.scene_list = grid_size, feat_keys, inputs, None
 
     def before_train(self):
@@ -147,7 +146,7 @@ class MSMProbeEvaluator(HookBase):
         meta = dict(grid_size=grid_size, feat_keys=self.feat_keys or cfg.get("feat_keys"))
         if not hasattr(network, "encode"):  # not one of ours
             network = LevelNetwork(network, grid_size, meta["feat_keys"] or ("color", "normal"), self.inputs)
-        return FeatureExtractor(network, {}, meta, max_voxels=self.max_voxels)
+        return FeatureExtractor(network, {}, meta, max_voxels=240_000)
 
     def _set_metric(self, value):
         self.trainer.comm_info["current_metric_value"] = value

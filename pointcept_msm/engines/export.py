@@ -5,7 +5,7 @@ from pathlib import Path
 
 from torch import nn
 
-from pointcept_msm.datasets.inputs import find_fills, find_grid_size
+from pointcept_msm.conversion.sources import describe_network as describe_config
 from pointcept_msm.engines.method_hooks import unwrap
 from pointcept_msm.files.weights import save_checkpoint
 from pointcept_msm.runtime.environment import git_revision, package_version
@@ -37,15 +37,10 @@ def describe_network(cfg, model=None) -> dict:
 
     model: the run's, for a network whose config came with its weights.
     """
-    train = (cfg.get("data") or {}).get("train") or {}
-    meta = dict(
-        grid_size=find_grid_size(train) or cfg.get("grid_size"),
-        feat_keys=to_plain(cfg.get("feat_keys")),
-        fill=find_fills(train) or None,
-    )
-    config = to_plain(cfg.get("model") or {}).get("backbone")
+    keys = ("data", "model", "grid_size", "feat_keys")
+    config, meta = describe_config({key: cfg.get(key) for key in keys})
     config = config or to_plain(getattr(getattr(unwrap(model), "backbone", None), "built_from", {}))
-    return dict(config=config, meta={key: value for key, value in meta.items() if value is not None})
+    return dict(config=config, meta=meta)
 
 
 def name_method(model):

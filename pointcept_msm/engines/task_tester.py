@@ -15,9 +15,9 @@ from pointcept_msm.engines.tester import MSMProbeTester, ProbeOptions
 from pointcept_msm.host import MODELS, TESTERS, register
 from pointcept_msm.probing import detection, grounding
 from pointcept_msm.probing.boxes import Boxes, detection_scores, find_boxes, turn_to_walls
-from pointcept_msm.probing.evaluate import Outcome, fit_best
+from pointcept_msm.probing.evaluate import Outcome, fit_best, fit_instances
 from pointcept_msm.probing.features import SceneFeatures, SceneList, extract_scene
-from pointcept_msm.probing.instance import InstanceProbe, choose_radius, fit_instance, predict_instances
+from pointcept_msm.probing.instance import InstanceProbe, predict_instances
 from pointcept_msm.runtime import comm
 from pointcept_msm.runtime.errors import UserError
 
@@ -91,9 +91,7 @@ class MSMTaskTester(MSMProbeTester):
         shared = dict(points=option.points_per_scene, seed=seed)
         fit = [extract_scene(source, s, **shared) for s in itertools.islice(self.read(train), INSTANCE_SCENES)]
         semantic, l2 = fit_best(fit, option, seed)
-        classes = dict(things=option.things, num_classes=option.num_classes, device=option.device)
-        radius = choose_radius(fit, min_points=option.min_points, seed=seed, l2=l2, **classes)
-        probe = fit_instance(fit, semantic, option.things, radius)
+        probe = fit_instances(fit, semantic, option, l2, seed)
         del fit
         known, questions = self.build_queries(source, train, "train", probe, shared)
         unseen, asked = self.build_queries(source, test, "test", probe, shared)

@@ -41,9 +41,8 @@ class ProbeOptions(ProbeSettings):
     points_per_scene: points drawn from each train scene; test_points: from each test scene (None: all). scenes,
     test_scenes: at most so many (None: all). ignore: labels that mean unknown, beside -1. seeds: one run each, over
     draws of points, held-out scenes, the bank and the random initialisation. supervised: weights of a supervised
-    network, for a row of its own. grid_size, feat_keys: instead of what the weights' file says. without: of color and
-    normal, taken from every scene before features are computed; what stands for them is the network's own fill, or that
-    of `fill`. num_classes, device: of the data and this process, unless given.
+    network, for a row of its own. without: of color and normal, taken from every scene
+    before features are computed; what stands for them is the network's own fill, or that of `fill`. num_classes, device: of the data and this process, unless given.
     """
 
     networks: Sequence[str] = NETWORKS
@@ -55,8 +54,6 @@ class ProbeOptions(ProbeSettings):
     test_scenes: int | None = None
     ignore: Sequence[int] = ()
     seeds: Sequence[int] = (0,)
-    grid_size: float | None = None
-    feat_keys: Sequence[str] | None = None
     max_voxels: int = 500_000
     fill: dict | None = None
     without: Sequence[str] = ()
@@ -202,7 +199,6 @@ class MSMProbeTester:
         """What cfg.weight points to."""
         option, cfg = self.options, self.cfg
         config = to_plain((cfg.get("model") or {}).get("backbone") or {})
-        given = {key: getattr(option, key) for key in ("grid_size", "feat_keys") if getattr(option, key) is not None}
         run = {key: to_plain(cfg.get(key)) for key in ("grid_size", "feat_keys") if cfg.get(key) is not None}
         if not cfg.get("weight"):
             raise UserError(
@@ -211,13 +207,13 @@ class MSMProbeTester:
             )
         # A training checkpoint may say nothing of its inputs; the config does, if it is the run's.
         trained_here = str(cfg.weight).endswith((".pth", ".pt")) and config
-        return load_networks(cfg.weight, option.networks, config, run | given if trained_here else given)
+        return load_networks(cfg.weight, option.networks, config, run if trained_here else None)
 
     def build_blank(self) -> ProbeNetwork:
         """The config's network without weights, for the baselines when nothing is judged."""
-        cfg, option = self.cfg, self.options
+        cfg = self.cfg
         config = to_plain(cfg.get("backbone") or (cfg.get("model") or {}).get("backbone") or {})
-        meta = {key: getattr(option, key) or to_plain(cfg.get(key)) for key in ("grid_size", "feat_keys")}
+        meta = {key: to_plain(cfg.get(key)) for key in ("grid_size", "feat_keys")}
         if not config or not meta["grid_size"]:
             raise UserError(
                 "with test.networks=[] random initialisation needs the config's `backbone` and `grid_size`; give them, "

@@ -1,10 +1,10 @@
 """One feature source judged: kNN, linear and instance probes, label budgets and layer importance.
 
 First everything is fitted and chosen on the train scenes (regularisation and radius on some held out of the fit); then
-the test scenes go by once, a few in memory at a time, past all the fitted probes.
+the test scenes go by once, one in memory at a time, past all the fitted probes.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -14,13 +14,17 @@ from pointcept_msm.probing.features import SceneFeatures, choose_points, scene_r
 from pointcept_msm.probing.instance import InstanceProbe, choose_radius, fit_instance, predict_instances
 from pointcept_msm.probing.knn import LevelSlice, draw_bank, predict_knn
 from pointcept_msm.probing.linear import L2_GRID, LinearProbe, choose_l2, fit_linear, pool
-from pointcept_msm.probing.metrics import Instances, confusion_matrix, instance_scores, segmentation_scores
+from pointcept_msm.probing.metrics import confusion_matrix, instance_scores, segmentation_scores
 from pointcept_msm.runtime.errors import UserError
 
 PROBES = ("knn", "linear", "instance", "budgets", "layers")
 SCENE_SHARES, POINT_BUDGETS = (0.01, 0.05, 0.1, 0.2), (20, 50, 100, 200)  # the paper's
 KEPT = ("knn", "linear")  # whose confusion matrices are reported
-WAITING_POINTS = 1 << 15
+REPORTED = dict(  # scores of each; of the others mIoU, under their name
+    knn1=("mIoU", "mIoU_all"),
+    knn=("mIoU", "mIoU_all"),
+    linear=("mIoU", "mAcc", "allAcc", "mIoU_all", "mAcc_all"),
+)
 
 
 @dataclass
@@ -68,105 +72,67 @@ def evaluate_probes(
     seed: int = 0,
 ) -> Outcome:
     """All probes of the settings fitted on train and scored on test; the order of scenes does not matter."""
-    judges, chosen = fit_judges(sorted(train, key=lambda s: s.name), levels, settings, seed)
-    for scenes in _group(test):
-        for judge in judges:
-            judge.update(scenes)
-    metrics, confusion = {}, {}
-    for judge in judges:
-        metrics |= judge.scores()
-        confusion |= {name: counts for name, counts in judge.confusion.items() if name in KEPT}
-    return Outcome(metrics, chosen, confusion)
-
-
-def _group(scenes: Iterable[SceneFeatures]) -> Iterator[list[SceneFeatures]]:
-    """Scenes with many labelled points together: a pass over a large bank costs the same for one as for thousands."""
-    waiting = []
-    for scene in scenes:
-        waiting.append(scene)
-        if sum((s.segment >= 0).sum() for s in waiting) >= WAITING_POINTS:
-            yield waiting
-            waiting = []
-    if waiting:
-        yield waiting
-
-
-class SemanticJudge:
-    """Classes predicted by a probe, counted in one confusion matrix a scene.
-
-    predict: scenes -> {name: classes (N,) of each scene, whatever where the label is unknown}; metrics: {name: {score
-    of `segmentation_scores`: metric}}.
-    """
-
-    def __init__(self, predict: Callable, metrics: dict[str, dict[str, str]], num_classes: int):
-        self.predict, self.metrics, self.num_classes = predict, metrics, num_classes
-        self.confusion = {name: {} for name in metrics}
-
-    def update(self, scenes: list[SceneFeatures]) -> None:
-        for name, classes in self.predict(scenes).items():
-            for scene, pred in zip(scenes, classes, strict=True):
-                self.confusion[name][scene.name] = confusion_matrix(pred, scene.segment, self.num_classes)
-
-    def scores(self) -> dict[str, float]:
-        found = {}
-        for name, metrics in self.metrics.items():
-            scores = segmentation_scores(sum(self.confusion[name].values()))
-            found |= {metric: scores[score] for score, metric in metrics.items()}
-        return found
-
-
-class InstanceJudge:
-    """The instance probe on at most `points` points a scene: clusters need the density that the radius was chosen at.
-    Keeps labels and predictions of the scenes, not their features. AP50_true_classes: the same points by their true
-    classes, which tells a bad class head from clusters that fall apart."""
-
-    confusion = {}
-
-    def __init__(self, probe: InstanceProbe, min_points: int, points: int, seed: int = 0):
-        self.probe, self.min_points, self.points, self.seed = probe, min_points, points, seed
-        self.seen: list[tuple[Instances, Instances, np.ndarray, np.ndarray]] = []
-
-    def update(self, scenes: list[SceneFeatures]) -> None:
-        for scene in scenes:
-            scene = scene.take(choose_points(len(scene.feat), self.points, scene.name, self.seed))
+    train = sorted(train, key=lambda s: s.name)
+    predictors, chosen, instances = fit_probes(train, levels, settings, seed)
+    density = int(np.median([len(s.feat) for s in train]))  # clusters need that at which the radius was chosen
+    confusion, seen, metrics = {}, [], {}
+    for scene in test:
+        for predict in predictors:
+            for name, classes in predict(scene).items():
+                counts = confusion_matrix(classes, scene.segment, settings.num_classes)
+                confusion.setdefault(name, {})[scene.name] = counts
+        if instances:
+            part = scene.take(choose_points(len(scene.feat), density, scene.name, seed))
             found = [
-                predict_instances(self.probe, scene.feat, scene.coord, self.min_points, category)
-                for category in (None, scene.segment)
+                predict_instances(instances, part.feat, part.coord, settings.min_points, category)
+                for category in (None, part.segment)
             ]
-            self.seen.append((*found, scene.segment, scene.instance))
+            seen.append((*found, part.segment, part.instance))
+    for name, rooms in confusion.items():
+        scores = segmentation_scores(sum(rooms.values()))
+        metrics |= {f"{name}_{s}": scores[s] for s in REPORTED[name]} if name in REPORTED else {name: scores["mIoU"]}
+    if instances:  # by the true classes too, which tells a bad class head from clusters that fall apart
+        predicted, true, *labels = zip(*seen, strict=True)
+        scores, ceiling = (instance_scores(x, *labels, settings.things, settings.min_points) for x in (predicted, true))
+        metrics |= scores | dict(AP50_true_classes=ceiling["AP50"])
+    return Outcome(metrics, chosen, {name: confusion[name] for name in KEPT if name in confusion})
 
-    def scores(self) -> dict[str, float]:
-        predicted, true, *labels = zip(*self.seen, strict=True)
-        scores, ceiling = (instance_scores(x, *labels, self.probe.things, self.min_points) for x in (predicted, true))
-        return scores | dict(AP50_true_classes=ceiling["AP50"])
 
-
-def fit_judges(train, levels, settings: ProbeSettings, seed: int) -> tuple[list, dict[str, float]]:
-    """All probes of the settings, fitted on train, and the hyper-parameters that were chosen for them."""
-    judges, chosen = [], {}
+def fit_probes(
+    train, levels, settings: ProbeSettings, seed: int
+) -> tuple[list[Callable], dict[str, float], InstanceProbe | None]:
+    """The probes of the settings fitted on train: functions from a scene to {name: classes (N,), whatever where the
+    label is unknown}, the hyper-parameters that were chosen, and the instance probe."""
+    predictors, chosen, instances = [], {}, None
     feat, label = pool(train)
+
+    def add(name, probe, columns=slice(None)):
+        predictors.append(lambda scene: {name: probe.predict(scene.feat[:, columns])})
+
     if "knn" in settings.probes:
-        judges.append(fit_knn(feat, label, levels, settings, seed))
+        predictors.append(fit_knn(feat, label, levels, settings, seed))
     if {"linear", "instance", "layers"} & set(settings.probes):
         probe, chosen["l2"] = fit_best(train, settings, seed)
     if "linear" in settings.probes:
-        names = {score: f"linear_{score}" for score in ("mIoU", "mAcc", "allAcc", "mIoU_all", "mAcc_all")}
-        judges.append(judge_linear("linear", probe, names, settings))
+        add("linear", probe)
     if "layers" in settings.probes:  # with the regularisation chosen for all levels
         for name, columns in layer_columns(levels).items():
             part = fit_linear(feat[:, columns], label, settings.num_classes, chosen["l2"], **settings.solver)
-            judges.append(judge_linear(name, part, {"mIoU": name}, settings, columns))
+            add(name, part, columns)
     if "instance" in settings.probes:
-        shared = dict(things=settings.things, num_classes=settings.num_classes, device=settings.device)
-        radius = choose_radius(train, min_points=settings.min_points, seed=seed, l2=chosen["l2"], **shared)
-        chosen["radius"] = radius
-        density = int(np.median([len(s.feat) for s in train]))
-        heads = fit_instance(train, probe, settings.things, radius)
-        judges.append(InstanceJudge(heads, settings.min_points, density, seed))
+        instances = fit_instances(train, probe, settings, chosen["l2"], seed)
+        chosen["radius"] = instances.radius
     if "budgets" in settings.probes:
         for name, part in cut_budgets(train, seed).items():
-            judges.append(judge_linear(name, fit_best(part, settings, seed)[0], {"mIoU": name}, settings))
-    return judges, chosen
+            add(name, fit_best(part, settings, seed)[0])
+    return predictors, chosen, instances
+
+
+def fit_instances(scenes, semantic: LinearProbe, settings: ProbeSettings, l2: float, seed: int) -> InstanceProbe:
+    """The instance probe beside a fitted class head of strength l2, with the radius that held-out scenes prefer."""
+    shared = dict(things=settings.things, num_classes=settings.num_classes, device=settings.device)
+    radius = choose_radius(scenes, min_points=settings.min_points, seed=seed, l2=l2, **shared)
+    return fit_instance(scenes, semantic, settings.things, radius)
 
 
 def fit_best(scenes, settings: ProbeSettings, seed: int) -> tuple[LinearProbe, float]:
@@ -175,36 +141,20 @@ def fit_best(scenes, settings: ProbeSettings, seed: int) -> tuple[LinearProbe, f
     return fit_linear(*pool(scenes), settings.num_classes, l2, start=start, **settings.solver), l2
 
 
-def judge_linear(
-    name, probe: LinearProbe, metrics, settings: ProbeSettings, columns: np.ndarray | None = None
-) -> SemanticJudge:
-    """A judge of a linear probe on all channels or on some."""
-
-    def predict(scenes):
-        return {name: [probe.predict(s.feat if columns is None else s.feat[:, columns]) for s in scenes]}
-
-    return SemanticJudge(predict, {name: metrics}, settings.num_classes)
-
-
-def fit_knn(feat, label, levels, settings: ProbeSettings, seed: int) -> SemanticJudge:
+def fit_knn(feat, label, levels, settings: ProbeSettings, seed: int) -> Callable:
     """kNN and the nearest neighbour alone, from one search in a bank of labelled points."""
     names = {1: "knn1", settings.k: "knn"}
     rows = draw_bank(label, settings.bank, seed)
     bank, classes = feat if len(rows) == len(feat) else feat[rows], label[rows]
+    options = settings.num_classes, tuple(names), settings.temperature, levels, settings.device
 
-    def predict(scenes):
-        known = [s.segment >= 0 for s in scenes]
-        query = np.concatenate([s.feat[mask] for s, mask in zip(scenes, known, strict=True)])
-        found = predict_knn(
-            query, bank, classes, settings.num_classes, tuple(names), settings.temperature, levels, settings.device
-        )
-        whole = {name: np.full(sum(map(len, known)), -1) for name in names.values()}
-        for k, name in names.items():
-            whole[name][np.concatenate(known)] = found[k]
-        return {name: np.split(pred, np.cumsum([len(mask) for mask in known])[:-1]) for name, pred in whole.items()}
+    def predict(scene):
+        known, whole = scene.segment >= 0, {name: np.full(len(scene.feat), -1) for name in names.values()}
+        for k, found in predict_knn(scene.feat[known], bank, classes, *options).items():
+            whole[names[k]][known] = found
+        return whole
 
-    metrics = {name: {score: f"{name}_{score}" for score in ("mIoU", "mIoU_all")} for name in names.values()}
-    return SemanticJudge(predict, metrics, settings.num_classes)
+    return predict
 
 
 def cut_budgets(train, seed: int) -> dict[str, list[SceneFeatures]]:

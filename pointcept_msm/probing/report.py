@@ -39,7 +39,6 @@ FAMILIES = (  # of metrics: corner of their table, and how their names begin and
     ("boxes found, IoU 0.25", "found_", "25"),
     ("boxes found, IoU 0.5", "found_", "50"),
 )
-SHOWN_CLASSES = 40  # of a confusion matrix in results.md
 
 
 @dataclass
@@ -67,12 +66,11 @@ class Row:
     def to_plain(self) -> dict:
         """The row as results.json holds it; of a room [true class, predicted class, points], where there are any."""
         plain = {**vars(self), "seeds": max(map(len, self.metrics.values()))}
-        plain |= dict(class_iou={}, confusion={}, rooms={})
+        plain |= dict(class_iou={}, rooms={})
         plain["metrics"] = {name: summarise(values) for name, values in self.metrics.items()}
         for probe, seeds in self.rooms.items():
             counts = np.stack([sum(rooms.values()) for rooms in seeds])  # (seeds, K, K)
             plain["class_iou"][probe] = [summarise(values)["mean"] for values in class_iou(counts).T]
-            plain["confusion"][probe] = counts.sum(0).tolist()
             plain["rooms"][probe] = [
                 {room: np.column_stack([*m.nonzero(), m[m.nonzero()]]).tolist() for room, m in rooms.items()}
                 for rooms in seeds
@@ -127,11 +125,11 @@ def short_tables(results: dict) -> list[list[list[str]]]:
 def describe(results: dict) -> str:
     """What the figures are, in a few sentences: rule, scenes, seeds, settings."""
     row, settings, text = results["rows"][0], results["settings"], "Percent"
-    for counts in list(row["confusion"].values())[:1]:
-        occur = sum(map(any, counts))
-        text += f"; mIoU over the {occur} of {len(counts)} classes that occur in the test scenes, one confusion matrix"
-        if occur < len(counts):
-            text += f" (times {occur / len(counts):.3f} by Pointcept's rule, over all {len(counts)}: results.md)"
+    for iou in list(row["class_iou"].values())[:1]:
+        occur = sum(value is not None for value in iou)
+        text += f"; mIoU over the {occur} of {len(iou)} classes that occur in the test scenes, one confusion matrix"
+        if occur < len(iou):
+            text += f" (times {occur / len(iou):.3f} by Pointcept's rule, over all {len(iou)}: results.md)"
     ceilings = [_value(row["metrics"].get("AP50_true_classes")) for row in results["rows"]]
     if set(ceilings) != {"-"}:
         text += f"; AP50 with the true classes, row by row: {', '.join(ceilings)}"
@@ -162,26 +160,13 @@ def class_table(results: dict) -> list[list[str]]:
     return [head, *[[_class_name(results, i), *line] for i, line in enumerate(lines)]] if found else []
 
 
-def confusion_table(results: dict, counts: Sequence[Sequence[int]]) -> list[list[str]]:
-    """A confusion matrix as shares of each true class in percent; classes that do not occur have no line."""
-    lines = [[f"{100 * n / sum(line):.0f}" for n in line] if any(line) else [] for line in counts]
-    names = [_class_name(results, i) for i in range(len(counts))]
-    return [["true \\ predicted", *names], *[[name, *line] for name, line in zip(names, lines, strict=True) if line]]
-
-
 def markdown_report(results: dict) -> str:
-    """All tables in Markdown, the short ones first; confusion matrices of the networks' rows last."""
+    """All tables in Markdown, the short ones first."""
     parts = [*map(format_table, short_tables(results)), describe(results)]
     rule = '"All classes": Pointcept\'s rule, the mean over all classes, where one that does not occur counts 0.'
     parts += [f"## Further figures\n\n{rule}", format_table(fact_table(results))]
     if classes := class_table(results):
         parts += ["## Classes", format_table(classes)]
-    for row in results["rows"]:
-        for probe, counts in row["confusion"].items():
-            if row["network"] != "-" and len(counts) <= SHOWN_CLASSES:
-                title = f"## Confusion: {_title(row)}, {MAIN[f'{probe}_mIoU']}"
-                table = format_table(confusion_table(results, counts))
-                parts += [f"{title}\n\nPercent of the true class's points.", table]
     return "\n\n".join(parts) + "\n"
 
 

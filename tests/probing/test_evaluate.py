@@ -41,11 +41,10 @@ def test_shuffled_labels_give_chance():
     assert metrics["linear_mIoU"] < 30 and metrics["knn1_mIoU"] < 30
 
 
-def test_order_of_scenes_and_waiting_queries_do_not_matter(monkeypatch):
+def test_order_of_scenes_does_not_matter():
     train, test = make_scenes(6, 0, noise=0.8), make_scenes(4, 1, noise=0.8)
     before = [s.feat.copy() for s in train]
     first = evaluate_probes(train, test, LEVELS, SETTINGS)
-    monkeypatch.setattr(evaluate, "WAITING_POINTS", 100)
     other = evaluate_probes(train[::-1], test[::-1], LEVELS, SETTINGS)
     assert other[:2] == first[:2]
     for name, counts in first.confusion["knn"].items():
@@ -57,8 +56,8 @@ def test_order_of_scenes_and_waiting_queries_do_not_matter(monkeypatch):
 def test_hyper_parameters_never_see_the_test_scenes(monkeypatch):
     """Test scenes come after everything is fitted: an iterator that fails at once lets the fit finish."""
     fitted = []
-    fit = evaluate.fit_judges
-    monkeypatch.setattr(evaluate, "fit_judges", lambda *args: fitted.append(fit(*args)) or fitted[0])
+    fit = evaluate.fit_probes
+    monkeypatch.setattr(evaluate, "fit_probes", lambda *args: fitted.append(fit(*args)) or fitted[0])
 
     def unseen():
         raise RuntimeError("read the test scenes")

@@ -16,8 +16,8 @@ ROOMS = {"val/a": [[0, 0, 9], [1, 1, 8], [1, 0, 2]], "val/b": [[0, 0, 9], [1, 1,
 
 def results(value, rooms=ROOMS):
     metrics = {f"{name}_mIoU": dict(mean=value, values=[value]) for name in ("knn", "linear")}
-    confusion = {name: [[18, 1], [2, 17]] for name in ("knn", "linear")}
-    row = dict(metrics=metrics, confusion=confusion, rooms={name: [rooms] for name in confusion})
+    class_iou = {name: [85.7, 85.0] for name in ("knn", "linear")}
+    row = dict(metrics=metrics, class_iou=class_iou, rooms={name: [rooms] for name in class_iou})
     return json.dumps(dict(rows=[row]))
 
 
