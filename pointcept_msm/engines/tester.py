@@ -41,8 +41,9 @@ class ProbeOptions(ProbeSettings):
     points_per_scene: points drawn from each train scene; test_points: from each test scene (None: all). scenes,
     test_scenes: at most so many (None: all). ignore: labels that mean unknown, beside -1. seeds: one run each, over
     draws of points, held-out scenes, the bank and the random initialisation. supervised: weights of a supervised
-    network, for a row of its own. without: of color and normal, taken from every scene
-    before features are computed; what stands for them is the network's own fill, or that of `fill`. num_classes, device: of the data and this process, unless given.
+    network, for a row of its own. without: of color and normal, taken from every scene before features are computed;
+    what stands for them is the network's own fill, or that of `fill`. num_classes, device: of the data and this
+    process, unless given.
     """
 
     networks: Sequence[str] = NETWORKS
