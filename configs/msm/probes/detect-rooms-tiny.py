@@ -17,5 +17,6 @@ test = dict(
     voxels=0.08,
     points=512,
     head=dict(queries=256, layers=2, width=64, hidden=64, dropout=0.0, head_dropout=0.0, reach=2.0, see_own_point=True),
-    training=dict(epochs=100, batch_size=4, lr=2e-3, warmup=2, weight_decay=0.1, clip=1.0),
+    training=dict(epochs=40, batch_size=4, lr=2e-3, warmup=1, weight_decay=0.1, clip=1.0),
 )
+data = dict(train=dict(rooms=64), test=dict(rooms=16))

@@ -15,9 +15,11 @@ test = dict(
     box_points=300,  # of a room's 120,000
     points_per_scene=4000,
     head=dict(width=64, dropout=0.0),
-    training=dict(epochs=40, batch_size=16, lr=1e-3, warmup=2, weight_decay=1e-5, clip=1.0),
+    training=dict(epochs=15, batch_size=16, lr=1e-3, warmup=1, weight_decay=1e-5, clip=1.0),
 )
 data = dict(
+    train=dict(rooms=64),
+    test=dict(rooms=16),
     names=[
         "floor", "wall", "ceiling", "door", "window", "chair", "table", "desk", "counter", "sofa", "armchair", "bed",
         "cabinet", "bookshelf", "lamp", "sink", "toilet", "monitor", "curtain", "plant", "picture", "clutter",
