@@ -42,15 +42,15 @@ def write_last(checkpoint, folder: Path, copies=()) -> None:
 class MSMCheckpointer(HookBase):
     """Keeps model/model_last.pth, the one before it and model_best.pth; exports the networks at the end.
 
-    `every_steps`: also save inside an epoch, every so many optimizer steps (embedded host). `save_freq`: also keep
-    epoch_<n>.pth every so many epochs. SIGTERM, SIGINT and SIGHUP finish the step, save and end the run (embedded
-    host). A disk without room costs a checkpoint and a warning, and ends the run only if the last one finds none.
+    `every_steps`: also save inside an epoch, every so many optimizer steps (embedded host). SIGTERM, SIGINT and SIGHUP
+    finish the step, save and end the run (embedded host). A disk without room costs a checkpoint and a warning, and
+    ends the run only if the last one finds none.
     """
 
     runs_last = True
 
-    def __init__(self, save_freq=None, every_steps=None):
-        self.save_freq, self.every_steps = save_freq, every_steps
+    def __init__(self, every_steps=None):
+        self.every_steps = every_steps
         self.signal, self.saved_step, self.old_handlers = None, None, {}
 
     def before_train(self):
@@ -88,10 +88,7 @@ class MSMCheckpointer(HookBase):
     def after_epoch(self):
         done = self.trainer.epoch + 1
         over = done >= self.trainer.max_epoch or getattr(self.trainer, "is_finished", bool)()
-        copies = [BEST] if self.update_best() else []
-        if self.save_freq and done % self.save_freq == 0:
-            copies.append(f"epoch_{done}.pth")
-        self.save(epoch=done, copies=copies, must=over)
+        self.save(epoch=done, copies=[BEST] if self.update_best() else [], must=over)
         if self.exact and not over and comm.any_process(self.signal is not None):
             self.leave()
 

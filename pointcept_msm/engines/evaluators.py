@@ -98,11 +98,6 @@ class MSMProbeEvaluator(HookBase):
         allowed = [f"{network}_{probe}" for network in (*NETWORKS, "backbone") for probe in PROBES]
         if metric not in allowed:
             raise UserError(f"metric is {metric!r}; allowed: {', '.join(allowed)}")
-        if every < 1 or scenes < 2 or points_per_scene < 1:
-            raise UserError(
-                f"every {every}, scenes {scenes}, points_per_scene {points_per_scene}: allowed at least 1, 2 and 1, as "
-                "half of the scenes are held out"
-            )
         self.every, self.scenes, self.points, self.metric, self.seed = every, scenes, points_per_scene, metric, seed
         self.dataset, self.num_classes = dataset, num_classes
         self.grid_size, self.feat_keys, self.inputs, self.scene_list = grid_size, feat_keys, inputs, None
@@ -112,7 +107,6 @@ class MSMProbeEvaluator(HookBase):
         self._set_metric(float("-inf"))
 
     def after_epoch(self):
-        """Evaluate when it is time; every process takes part."""
         done = self.trainer.epoch + 1
         if done % self.every == 0 or done == self.trainer.max_epoch:
             self.evaluate()
@@ -167,7 +161,6 @@ class MSMSemSegEvaluator(HookBase):
             read_num_classes(self)
 
     def after_epoch(self):
-        """Evaluate, if there is something to evaluate on."""
         if self.trainer.cfg.evaluate and self.trainer.val_loader is not None:
             self.evaluate()
 
@@ -205,7 +198,6 @@ class MSMSemSegEvaluator(HookBase):
         return output.get("loss"), confusion_matrix(predicted, segment.cpu().numpy(), classes, ignore)
 
     def report(self, confusion: np.ndarray, losses: Sequence[float]) -> dict[str, float]:
-        """Log and keep the scores; the saver goes by mIoU."""
         found, cfg = segmentation_scores(confusion), self.trainer.cfg
         scores = {name: found[name] / 100 for name in ("mIoU", "mAcc", "allAcc", "mIoU_all", "mAcc_all")}
         if losses:

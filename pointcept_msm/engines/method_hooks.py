@@ -68,7 +68,6 @@ class MSMTeacherHook(HookBase):
         self.handle = self.trainer.optimizer.register_step_post_hook(follow)
 
     def after_train(self):
-        """Detach."""
         self.handle.remove()
 
 
@@ -87,17 +86,12 @@ class MSMMaskingHook(HookBase):
     number sets it; (start, end) is a ramp over the first `warmup` share of the run."""
 
     def __init__(self, ratio=None, patch=None, warmup: float = 0.05):
-        for name, value in (("ratio", ratio), ("patch", patch)):
-            if isinstance(value, (tuple, list)) and len(value) != 2:
-                raise UserError(f"MSMMaskingHook {name} is {value}; give None, a number, or (start, end).")
         self.ratio, self.patch, self.warmup = ratio, patch, warmup
 
     def before_train(self):
-        """The model must be one that masks."""
         self.model = find_model(self, "mask_ratio")
 
     def before_step(self):
-        """Set the coming step's values."""
         progress = min(self.trainer.scheduler.last_epoch / total_optimizer_steps(self.trainer), 1.0)
         if self.ratio is not None:
             self.model.mask_ratio = ramp(self.ratio, progress, self.warmup)
@@ -135,19 +129,15 @@ class MSMCollapseMonitor(HookBase):
         self.count, self.best_rank, self.warned = 0, {}, set()
 
     def state_dict(self) -> dict:
-        """What exact resume needs."""
         return dict(count=self.count, best_rank=dict(self.best_rank), warned=sorted(self.warned))
 
     def load_state_dict(self, state: dict):
-        """Restore `state_dict`."""
         self.count, self.best_rank, self.warned = state["count"], dict(state["best_rank"]), set(state["warned"])
 
     def before_train(self):
-        """The model must keep what the teacher gave (`observed`)."""
         self.model = find_model(self, "observed")
 
     def after_step(self):
-        """Measure on the teacher features that the model kept from this step."""
         self.count += 1
         if self.count % self.interval:
             return

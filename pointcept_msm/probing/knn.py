@@ -82,12 +82,8 @@ def predict_knn(
     device: str | torch.device = "cpu",
     **chunks: int,
 ) -> dict[int, np.ndarray]:
-    """Class of every query for each k of `ks`, {k: (Q,) int64}, from one search; bank labels must all be known (>= 0).
-
-    ValueError: a label that is no class."""
-    bank_label = torch.as_tensor(np.asarray(bank_label)).long()
-    if len(bank_label) and not 0 <= bank_label.min() <= bank_label.max() < num_classes:
-        raise ValueError(f"the bank's labels must all be classes 0 to {num_classes - 1}; drop unknown ones")
+    """Class of every query for each k of `ks`, {k: (Q,) int64}, from one search; all bank labels are classes."""
+    bank_label = torch.as_tensor(bank_label).long()
     similarity, row = find_neighbours(query, bank, max(ks), levels, device, **chunks)
     return {k: vote(similarity[:, :k], bank_label[row[:, :k]], num_classes, temperature).argmax(1).numpy() for k in ks}
 

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from pointcept_msm.probing.metrics import check_classes, confusion_matrix, segmentation_scores
+from pointcept_msm.probing.metrics import confusion_matrix, segmentation_scores
 from pointcept_msm.runtime.errors import UserError
 
 LOGGER = logging.getLogger("msm")
@@ -156,7 +156,6 @@ def fit_linear_path(
             f"none of the {len(label):,} points drawn to fit on has a class: draw more of them (points_per_scene), or "
             f"give scenes with labels 0 to {num_classes - 1}"
         )
-    check_classes("train", label[known], num_classes)
     feat = feat if len(known) == len(label) else feat[known]
     scaler = fit_scaler(feat)
     x = standardise(torch.as_tensor(feat).to(device), scaler)
@@ -210,8 +209,7 @@ def choose_l2(
     num_classes: int,
     l2_grid: Sequence[float] = L2_GRID,
     seed: int = 0,
-    max_iter: int = 300,
-    device: str | torch.device = "cpu",
+    **options,
 ) -> tuple[float, LinearProbe | None]:
     """The strength with the best mIoU on scenes held out of `scenes` (SceneFeatures), and the probe that had it, from
     which a fit to all scenes starts well.
@@ -231,7 +229,7 @@ def choose_l2(
         LOGGER.warning("too few labelled points to hold some out: regularisation set to %g", middle)
         return middle, None
     fit, held = split_scenes([s.name for s in scenes], seed=seed)
-    probes = fit_linear_path(*pool([scenes[i] for i in fit]), num_classes, l2_grid, max_iter, device)
+    probes = fit_linear_path(*pool([scenes[i] for i in fit]), num_classes, l2_grid, **options)
     scores = []
     for probe in probes:
         counts = [confusion_matrix(probe.predict(scenes[i].feat), scenes[i].segment, num_classes) for i in held]

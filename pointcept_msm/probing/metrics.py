@@ -18,11 +18,9 @@ AP_THRESHOLDS = tuple(np.round(np.arange(0.5, 0.95, 0.05), 2))  # "AP" of ScanNe
 def confusion_matrix(pred: np.ndarray, target: np.ndarray, num_classes: int, ignore: int = -1) -> np.ndarray:
     """Counts (K, K) int64, rows the target, columns the prediction; points whose target is `ignore` do not count.
 
-    ValueError: lengths differ. UserError: a class outside 0 .. K - 1.
+    UserError: a class outside 0 .. K - 1.
     """
     pred, target = np.asarray(pred).reshape(-1), np.asarray(target).reshape(-1)
-    if len(pred) != len(target):
-        raise ValueError(f"{len(pred)} predictions for {len(target)} targets; give one prediction a point")
     known = target != ignore
     pred, target = pred[known].astype(np.int64), target[known].astype(np.int64)
     check_classes("target", target, num_classes)

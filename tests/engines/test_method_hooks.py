@@ -138,5 +138,3 @@ def test_another_model_is_refused(trainer, hook):
 def test_wrong_arguments_are_refused():
     with pytest.raises(ValueError, match="0 <= momentum <= final <= 1"):
         MSMTeacherHook(momentum=1.2)
-    with pytest.raises(ValueError, match=r"\(start, end\)"):
-        MSMMaskingHook(ratio=(0.1, 0.2, 0.3))

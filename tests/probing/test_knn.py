@@ -86,8 +86,6 @@ def test_separable_is_perfect_and_shuffled_labels_are_chance():
 def test_small_bank_and_errors():
     bank, label = clusters(rows=3)
     assert set(predict_knn(bank, bank, label, 5)[20]) <= set(label)
-    with pytest.raises(ValueError, match="drop unknown"):
-        predict_knn(bank, bank, np.array([0, -1, 1]), 5)
     with pytest.raises(ValueError, match="same width"):
         find_neighbours(bank[:, :4], bank)
 
