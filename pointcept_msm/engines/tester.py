@@ -9,7 +9,7 @@ from typing import NamedTuple
 import torch
 
 from pointcept_msm.conversion.sources import TRAINING_PREFIXES, find_run_network
-from pointcept_msm.engines.export import NETWORKS
+from pointcept_msm.engines.export import NETWORKS, describe_network
 from pointcept_msm.features.extractor import build_extractor
 from pointcept_msm.files.torch_files import find_state_dict, read_torch_file
 from pointcept_msm.files.weights import digest_file, find_weights, load_checkpoint
@@ -94,17 +94,14 @@ class ProbeNetwork(NamedTuple):
     checkpoint: str = "-"
 
 
-def load_networks(
-    weight: str | Path, wanted=NETWORKS, config: dict | None = None, meta: dict | None = None
-) -> list[ProbeNetwork]:
+def load_networks(weight: str | Path, wanted=NETWORKS, run: dict | None = None) -> list[ProbeNetwork]:
     """Networks at `weight`: a folder with <name>.safetensors, a .safetensors file, a shipped name, or a training .pth.
 
-    config and meta: of the backbone, for a .pth (default: what the run wrote into it or beside it); entries of meta
-    override a file's own. UserError: nothing there, or nothing that is wanted.
+    run: {config, meta} of a .pth in which and beside which nothing says. UserError: nothing there, or nothing wanted.
     """
-    path, meta = Path(weight), dict(meta or {})
+    path = Path(weight)
     if path.suffix in (".pth", ".pt"):
-        return load_training_checkpoint(path, wanted, config, meta)
+        return load_training_checkpoint(path, wanted, run)
     files = [path / f"{name}.safetensors" for name in wanted] if path.is_dir() else [find_weights(weight)]
     files = [file for file in files if file.is_file()]
     if not files:
@@ -113,20 +110,18 @@ def load_networks(
         )
     networks = []
     for file in files:
-        state_dict, own_config, own_meta = load_checkpoint(file)
-        own_meta = {**own_meta, **meta}
-        networks.append(
-            ProbeNetwork(str(own_meta.get("network") or file.stem), state_dict, own_config, own_meta, digest_file(file))
-        )
+        state_dict, config, meta = load_checkpoint(file)
+        name = str(meta.get("network") or file.stem)
+        networks.append(ProbeNetwork(name, state_dict, config, meta, digest_file(file)))
     return networks
 
 
-def load_training_checkpoint(path: Path, wanted, config: dict | None, meta: dict) -> list[ProbeNetwork]:
+def load_training_checkpoint(path: Path, wanted, run: dict | None) -> list[ProbeNetwork]:
     """The wanted networks of a model_last.pth or model_best.pth; nothing in it, or in config.py beside it, is run."""
     checkpoint = read_torch_file(path)
-    if not config:
-        config, run = find_run_network(checkpoint, path)
-        meta = {**run, **meta}
+    config, meta = find_run_network(checkpoint, path)
+    if not config and run:
+        config, meta = run["config"], run["meta"]
     if not config:
         raise UserError(
             f"{path} holds weights only; the config needs model.backbone, which says what network they belong to"
@@ -198,17 +193,12 @@ class MSMProbeTester:
 
     def load_networks(self) -> list[ProbeNetwork]:
         """What cfg.weight points to."""
-        option, cfg = self.options, self.cfg
-        config = to_plain((cfg.get("model") or {}).get("backbone") or {})
-        run = {key: to_plain(cfg.get(key)) for key in ("grid_size", "feat_keys") if cfg.get(key) is not None}
-        if not cfg.get("weight"):
+        if not self.cfg.get("weight"):
             raise UserError(
                 "no weights to judge; give weight=FILE (.safetensors, a run's folder, or model_last.pth), or "
                 "test.networks=[] for the baselines alone"
             )
-        # A training checkpoint may say nothing of its inputs; the config does, if it is the run's.
-        trained_here = str(cfg.weight).endswith((".pth", ".pt")) and config
-        return load_networks(cfg.weight, option.networks, config, run if trained_here else None)
+        return load_networks(self.cfg.weight, self.options.networks, describe_network(self.cfg))
 
     def build_blank(self) -> ProbeNetwork:
         """The config's network without weights, for the baselines when nothing is judged."""

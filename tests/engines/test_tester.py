@@ -193,14 +193,14 @@ def test_two_processes_equal_one(tmp_path):
     assert torch.load(tmp_path / "0.pth") == alone["rows"] and torch.load(tmp_path / "1.pth") is None
 
 
-def test_folder_file_and_override(tmp_path):
+def test_networks_of_a_folder_and_a_file(tmp_path):
     make_weights(tmp_path)
     both = load_networks(tmp_path)
     assert [n.name for n in both] == ["student", "teacher"] and both[0].meta["grid_size"] == 0.1
     assert both[0].checkpoint == hashlib.sha256((tmp_path / "student.safetensors").read_bytes()).hexdigest()
     assert [n.name for n in load_networks(tmp_path, ("teacher",))] == ["teacher"]
-    (single,) = load_networks(tmp_path / "teacher.safetensors", meta=dict(grid_size=0.2))
-    assert single.name == "teacher" and single.meta["grid_size"] == 0.2 and single.config["dec_channels"] == [8, 16]
+    (single,) = load_networks(tmp_path / "teacher.safetensors")
+    assert single.name == "teacher" and single.meta["grid_size"] == 0.1 and single.config["dec_channels"] == [8, 16]
 
 
 def test_config_of_the_run(tmp_path):
@@ -215,8 +215,6 @@ def test_config_of_the_run(tmp_path):
     )
     (found,) = load_networks(tmp_path / "model" / "model_last.pth")
     assert found.config == NETWORK and found.meta["grid_size"] == 0.3 and found.meta["network"] == "student"
-    (other,) = load_networks(tmp_path / "model" / "model_last.pth", meta=dict(grid_size=0.1))
-    assert other.meta["grid_size"] == 0.1
 
 
 def test_the_config_beside_a_strangers_checkpoint_is_never_run(tmp_path):
@@ -236,6 +234,6 @@ def test_weights_that_are_not_there(tmp_path):
         load_networks(tmp_path / "x.safetensors")
     torch.save(dict(state_dict={"backbone.conv.weight": torch.zeros(1)}), tmp_path / "a.pth")
     with pytest.raises(ValueError, match=r"only backbone\.conv"):
-        load_networks(tmp_path / "a.pth", config=NETWORK)
+        load_networks(tmp_path / "a.pth", run=dict(config=NETWORK, meta={}))
     with pytest.raises(ValueError, match=r"needs model\.backbone"):
         load_networks(tmp_path / "a.pth")

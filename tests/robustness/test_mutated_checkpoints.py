@@ -65,7 +65,7 @@ def check_training_checkpoint(bench, edit, inside, index):
     content = attempt(lambda: read_torch_file(path), path)
     if content is not None and not inside:
         assert find_differences(content, read(bench / "intact.pth")) == []
-    attempt(lambda: load_networks(path, config=dict(NETWORK)))
+    attempt(lambda: load_networks(path, run=dict(config=NETWORK, meta={})))
 
 
 EXPORT = dict(edit=byte_edits())
