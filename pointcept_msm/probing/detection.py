@@ -91,7 +91,7 @@ def fit_head(
     groups = [dict(params=list(m.parameters()), share=s) for m, s in zip(modules, (1.0, training.backbone_lr))]
     optimizer = torch.optim.AdamW(groups, training.lr, tuple(training.betas), weight_decay=training.weight_decay)
     rng, steps = np.random.default_rng(seed), max(1, round(count / training.batch_size))
-    for epoch in range(training.epochs):
+    for epoch in range(training.epochs if count else 0):
         total = 0.0
         for step, rows in enumerate(np.array_split(rng.permutation(count), steps)):  # none of a few samples
             for group in optimizer.param_groups:

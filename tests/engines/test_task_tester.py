@@ -17,6 +17,7 @@ from tests.tools.scene_tools import call
 
 FAST = ["test.training.epochs=2", "test.training.batch_size=2", "test.training.warmup=1"]
 DETECT = ["test.points=128", "test.head.queries=16", "test.head.layers=2", "test.head.width=32", "test.head.hidden=32"]
+GROUND = ["test.points_per_scene=1000", "test.min_points=3", "test.l2_grid=[0.1]", "test.head.width=32"]
 ACCURACIES = [f"{p}_{k}{t}" for p in ("true", "found") for t in (25, 50) for k in ("unique", "multiple", "overall")]
 
 
@@ -55,7 +56,7 @@ def test_fine_tuning_runs_from_the_same_config(tmp_path, capsys):
 
 
 def test_grounding_on_rooms(tmp_path, capsys):
-    options = [*room_options(tmp_path, 3, 2), "test.points_per_scene=2000", "test.min_points=5", "test.baselines=[raw]"]
+    options = [*room_options(tmp_path, 3, 2), *GROUND, "test.baselines=[raw]"]
     rows, said = run(capsys, tmp_path, "ground-rooms-tiny", *options)
     assert set(rows) == {"MSM", "raw input"} and set(rows["MSM"]) == set(ACCURACIES)
     for kind in ("true", "found"):
@@ -73,7 +74,7 @@ def test_scannet_configs_on_a_miniature(tmp_path, capsys, scanrefer):
     rows, _ = run(capsys, tmp_path, "detect-scannet", *roots, *DETECT, "test.voxels=0.1", "test.baselines=[raw]")
     assert set(rows["MSM"]) == {"box_AP25", "box_AP50"}
     sentences = f"test.sentences={root}/ScanRefer_filtered_{{split}}.json"
-    rows, _ = run(capsys, tmp_path, "ground-scannet", *roots, sentences, "test.baselines=[raw]", "test.head.width=32")
+    rows, _ = run(capsys, tmp_path, "ground-scannet", *roots, *GROUND, sentences, "test.baselines=[raw]")
     assert set(rows["MSM"]) == set(ACCURACIES)
 
 

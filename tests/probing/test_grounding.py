@@ -57,6 +57,16 @@ def test_pooling_equals_a_loop():
     assert nothing.feat.shape == (1, 8) and box_iou(nothing.box, box).max() == 0
 
 
+def test_proposals_that_overlap_nothing_teach_nothing():
+    scenes, far = make_proposals(np.random.default_rng(4)), np.array([99, 99, 99, 1, 1, 1], np.float32)
+    torch.manual_seed(0)
+    head = MSMGrounding(5, ["x"], width=16)
+    before = {key: value.clone() for key, value in head.state_dict().items()}
+    fit_grounding(head, scenes, [Query(0, ("x",), far, True)], Training(2, 4, 1e-3))
+    assert not head.training and all(torch.equal(value, before[key]) for key, value in head.state_dict().items())
+    assert score(head, scenes, [Query(0, ("x",), far, True)])["overall25"] == 0
+
+
 def test_padding_changes_nothing():
     scenes, words = (
         make_proposals(np.random.default_rng(2)),
