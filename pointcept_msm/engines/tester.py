@@ -16,14 +16,7 @@ from pointcept_msm.files.weights import digest_file, find_weights, load_checkpoi
 from pointcept_msm.host import TESTERS, build_dataset, open_test_log, register
 from pointcept_msm.host.run_files import restore_train_config
 from pointcept_msm.probing.evaluate import Outcome, ProbeSettings, evaluate_probes
-from pointcept_msm.probing.features import (
-    WIDTH,
-    RawInput,
-    SceneList,
-    WithoutInputs,
-    check_scenes,
-    extract_scenes,
-)
+from pointcept_msm.probing.features import WIDTH, RawInput, SceneList, WithoutInputs, check_scenes, extract_scenes
 from pointcept_msm.probing.report import Row, build_results, print_table, save_report
 from pointcept_msm.runtime import comm
 from pointcept_msm.runtime.errors import UserError

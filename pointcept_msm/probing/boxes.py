@@ -97,16 +97,14 @@ def suppress(box: np.ndarray, score: np.ndarray, category: np.ndarray, threshold
     return np.array(kept, dtype=np.int64)
 
 
-def detection_scores(
-    predictions: Sequence[Detections], targets: Sequence[Boxes], thresholds: Sequence[float] = (0.25, 0.5)
-) -> dict[str, float]:
-    """Mean AP in percent at each threshold, e.g. AP25 and AP50, over the classes that occur among the targets.
+def detection_scores(predictions: Sequence[Detections], targets: Sequence[Boxes]) -> dict[str, float]:
+    """AP25 and AP50, mean AP in percent at IoU 0.25 and 0.5, over the classes that occur among the targets.
 
     A prediction is right when the target of its class that it overlaps most, by more than the threshold, is not that of
     a surer one; AP is the area under the precision envelope over recall, at all points. NaN without targets.
     """
     scores, classes = {}, np.unique(np.concatenate([t.category for t in targets]))
-    for threshold in thresholds:
+    for threshold in (0.25, 0.5):
         values = [_class_ap(predictions, targets, c, threshold) for c in classes]
         scores[f"AP{round(100 * threshold)}"] = 100 * float(np.mean(values)) if values else float("nan")
     return scores

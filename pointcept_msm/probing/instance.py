@@ -28,10 +28,10 @@ class InstanceProbe(NamedTuple):
     radius: float
 
 
-def offset_targets(coord: np.ndarray, instance: np.ndarray, ignore: int = -1) -> np.ndarray:
+def offset_targets(coord: np.ndarray, instance: np.ndarray) -> np.ndarray:
     """Vector from each point to the mean of its instance's points (N, 3) float32; zero where it is unknown."""
     target = np.zeros((len(coord), 3), dtype=np.float32)
-    known = np.flatnonzero(instance != ignore)
+    known = np.flatnonzero(instance >= 0)
     _, inverse, count = np.unique(instance[known], return_inverse=True, return_counts=True)
     for axis in range(3):
         values = coord[known, axis].astype(np.float64)

@@ -95,7 +95,6 @@ def instance_scores(
     instances: Sequence[np.ndarray],
     classes: Sequence[int],
     min_points: int = 100,
-    ignore: int = -1,
 ) -> dict[str, float]:
     """AP25, AP50 and AP (mean over 0.50 .. 0.90) in percent over `classes`, from one prediction, segment and instance
     a scene.
@@ -104,7 +103,7 @@ def instance_scores(
     counted. NaN when no class of `classes` has an instance.
     """
     overlaps = [
-        _overlaps(p, np.asarray(s), np.asarray(i), classes, ignore)
+        _overlaps(p, np.asarray(s), np.asarray(i), classes)
         for p, s, i in zip(predictions, segments, instances, strict=True)
     ]
     scores = {}
@@ -115,8 +114,8 @@ def instance_scores(
     return dict(AP25=scores[0.25], AP50=scores[0.5], AP=float(np.mean([scores[t] for t in AP_THRESHOLDS])))
 
 
-def _overlaps(pred, segment, instance, classes, ignore):
-    known = (instance != ignore) & np.isin(segment, np.asarray(classes))
+def _overlaps(pred, segment, instance, classes):
+    known = (instance >= 0) & np.isin(segment, np.asarray(classes))
     ids, first, target = np.unique(instance[known], return_index=True, return_inverse=True)
     count, inside = len(pred.category), pred.label >= 0
     shared = np.zeros((count, len(ids)), dtype=np.int64)
