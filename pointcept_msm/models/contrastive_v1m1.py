@@ -47,13 +47,13 @@ class MSMContrastive(nn.Module):
             pairs = draw_pairs(rows[level], crop.batch(level), crop.num_scenes // 2, self.pairs)
             losses.append(self._level_loss(self.student["projector"][level], feat, *pairs))
             output[f"loss_level{level}"] = losses[-1].detach()
-            output[f"pairs_level{level}"] = pairs[2].sum().float()
+            output[f"pairs_level{level}"] = feat.new_tensor(float(len(pairs[0])))
         return dict(loss=torch.stack(losses).mean(), **output)
 
-    def _level_loss(self, projector, feat, left, right, count):
-        """left, right (B, K) rows, of which count (B,) are pairs."""
+    def _level_loss(self, projector, feat, left, right, scene, counts):
+        """left, right (M,): rows of a pair; scene, counts: see `info_nce`."""
         left, right = projector(feat[left]), projector(feat[right])
-        return sum(info_nce(a, b, self.temperature, count) for a, b in ((left, right), (right, left))) / 2
+        return sum(info_nce(a, b, scene, counts, self.temperature) for a, b in ((left, right), (right, left))) / 2
 
 
 def partner_in_crop(partner: torch.Tensor, kept) -> torch.Tensor:
@@ -69,8 +69,8 @@ def partner_in_crop(partner: torch.Tensor, kept) -> torch.Tensor:
 
 
 def draw_pairs(row: torch.Tensor, view: torch.Tensor, scenes: int, limit: int):
-    """Up to `limit` pairs of each scene at random, no voxel in two pairs: rows of view 2 s and of view 2 s + 1, each
-    (scenes, K), of which the first (scenes,) count.
+    """Up to `limit` pairs of each scene at random, no voxel in two pairs: rows (M,) of views 2 s and of views 2 s + 1,
+    their scenes (M,), ascending, and the number of each scene's.
 
     row (V,): the matching voxel in the other view, -1 = none; view (V,).
     """
@@ -80,10 +80,7 @@ def draw_pairs(row: torch.Tensor, view: torch.Tensor, scenes: int, limit: int):
     place = torch.arange(len(left), device=left.device)
     first = torch.full_like(target, len(left)).scatter_reduce(0, inverse, place, "amin").sort().values
     scene, order = (view[left[first]] // 2).sort(stable=True)
-    start, count = span_scenes(scene, scenes)
-    count = count.clamp_(max=limit)
-    if not len(scene):
-        return view.new_zeros(scenes, 0), view.new_zeros(scenes, 0), count
-    rows = start[:, None] + torch.arange(int(count.max()), device=view.device)
-    left = left[first][order][rows.clamp_(max=len(scene) - 1)]
-    return left, row[left], count
+    start, _ = span_scenes(scene, scenes)
+    kept = positions(torch.arange(len(scene), device=scene.device) - start[scene] < limit)
+    left, scene = left[first][order][kept], scene[kept]
+    return left, row[left], scene, torch.bincount(scene, minlength=scenes).tolist()

@@ -24,21 +24,31 @@ def voxel_loss(prediction: torch.Tensor, target: torch.Tensor, kind: str = "smoo
     return 2 - 2 * F.cosine_similarity(prediction, target, dim=1)
 
 
-def info_nce(prediction: torch.Tensor, target: torch.Tensor, temperature: float, count=None) -> torch.Tensor:
-    """prediction, target (B, M, C), of which count (B,) rows hold anything, all if None -> scalar: cross-entropy of
-    finding its own target among all of its view, by cosine; mean over each view, then over views. float32 also under
-    autocast."""
-    row = torch.arange(prediction.shape[1], device=prediction.device)
+def info_nce(prediction, target, scene: torch.Tensor, counts: list, temperature: float) -> torch.Tensor:
+    """prediction, target (M, C); scene (M,) ascending, counts: B integers, the rows of each scene -> scalar: cross-
+    entropy of finding its own target among all of its scene, by cosine; mean over each scene, then over scenes; 0 (with
+    a gradient path) when M is 0. float32 also under autocast."""
+    if not len(scene):
+        return prediction.sum()
+    if not at_once(scene):
+        parts = zip(prediction.split(counts), target.split(counts), strict=True)
+        return torch.stack([_find_own(a[None], b[None], temperature).mean() for a, b in parts if len(a)]).mean()
+    start, count = span_scenes(scene, len(counts))
+    rows = (start[:, None] + torch.arange(max(counts), device=scene.device)).clamp_(max=len(scene) - 1)
+    sides = [x.index_select(0, rows.flatten()).unflatten(0, rows.shape) for x in (prediction, target)]  # (B, K, C)
+    none = torch.arange(rows.shape[1], device=scene.device) >= count[:, None]
+    return mean_of_means(_find_own(*sides, temperature, none).masked_fill(none, 0).sum(1), count)
+
+
+def _find_own(prediction, target, temperature, none=None):
+    """Cross-entropies (B, K); none (B, K): rows that hold nothing."""
     with torch.autocast(prediction.device.type, enabled=False):
         prediction = F.normalize(prediction.float(), dim=-1) / temperature
         similarity = prediction @ F.normalize(target.float(), dim=-1).transpose(1, 2)
-        if count is not None:
-            empty = row >= count[:, None]  # (B, M)
-            similarity = similarity.masked_fill_(empty[:, None], NOTHING)
-        values = F.cross_entropy(similarity.flatten(0, 1), row.repeat(len(similarity)), reduction="none")
-    if count is None:
-        return values.mean()
-    return mean_of_means(values.view_as(empty).masked_fill(empty, 0).sum(1), count)
+        if none is not None:
+            similarity = similarity.masked_fill_(none[:, None], NOTHING)
+        own = torch.arange(similarity.shape[1], device=similarity.device).repeat(len(similarity))
+        return F.cross_entropy(similarity.flatten(0, 1), own, reduction="none").view(similarity.shape[:2])
 
 
 def mean_per_scene(values: torch.Tensor, scene: torch.Tensor, num_scenes: int) -> torch.Tensor:
@@ -111,14 +121,8 @@ class MSMLoss:
     def __call__(self, prediction, target, scene, counts):
         """prediction, target (M, C); scene (M,) ascending view index, counts: B integers, how many rows each view has
         -> scalar; 0 (with a gradient path) when M is 0."""
+        if self.kind == "info_nce":
+            return info_nce(prediction, target, scene, counts, self.temperature)
         if not len(scene):
             return prediction.sum()
-        if self.kind != "info_nce":
-            return mean_per_scene(voxel_loss(prediction, target, self.kind, self.beta), scene, len(counts))
-        if not at_once(scene):
-            views = zip(*(x.split(counts) for x in (prediction, target)), strict=True)
-            return torch.stack([info_nce(a[None], b[None], self.temperature) for a, b in views if len(a)]).mean()
-        start, count = span_scenes(scene, len(counts))
-        rows = (start[:, None] + torch.arange(max(counts), device=scene.device)).clamp_(max=len(scene) - 1)
-        sides = [x.index_select(0, rows.flatten()).unflatten(0, rows.shape) for x in (prediction, target)]
-        return info_nce(*sides, self.temperature, count)
+        return mean_per_scene(voxel_loss(prediction, target, self.kind, self.beta), scene, len(counts))

@@ -29,8 +29,8 @@ def test_info_nce_equals_a_loop():
     for i in range(6):
         for others in (cosine[i], [row[i] for row in cosine]):
             losses.append(math.log(sum(math.exp(x) for x in others)) - cosine[i][i])
-    padded = [torch.cat([x, torch.full((3, 4), 7.0)])[None] for x in (left, right)]
-    found = sum(info_nce(*pair, 0.2, torch.tensor([6])) for pair in (padded, padded[::-1])) / 2
+    scene = torch.zeros(6, dtype=torch.long)
+    found = sum(info_nce(*pair, scene, [6], 0.2) for pair in ((left, right), (right, left))) / 2
     assert float(found) == pytest.approx(sum(losses) / 12, rel=1e-5)
 
 
@@ -55,9 +55,9 @@ def test_pairs_are_the_matches_of_the_scene_and_no_voxel_is_used_twice(turned, l
     for level, row in enumerate(rows.split([crop.count(level) for level in range(3)])):
         view = crop.batch(level)
         pairs = draw_pairs(row, view, 2, limit)
-        assert [len(side) for side in pairs] == [2, 2, 2]
-        for scene, (left, right, count) in enumerate(zip(*pairs, strict=True)):
-            left, right = left[:count], right[:count]
+        *sides, scenes, counts = pairs
+        assert counts == scenes.bincount(minlength=2).tolist() and (scenes.diff() >= 0).all()
+        for scene, (left, right) in enumerate(zip(*(side.split(counts) for side in sides), strict=True)):
             assert 0 < len(left) <= limit and torch.equal(row[left], right)
             assert (view[left] == 2 * scene).all() and (view[right] == 2 * scene + 1).all()
             assert len(left.unique()) == len(left) and len(right.unique()) == len(right)
