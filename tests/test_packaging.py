@@ -57,7 +57,7 @@ def test_extras(metadata):
 def test_default_install_is_light(metadata):
     required = names_of(metadata["install_requires"])
     assert not required & COMPILED
-    assert "torch>=2.6" in metadata["install_requires"]
+    assert "torch>=2.4" in metadata["install_requires"]
     assert metadata["python_requires"] == ">=3.10"
 
 

@@ -262,7 +262,7 @@ def _normal(values, source: str, notes):
     if not square.any():
         notes["normal"] = "its normals are all 0 and count as absent"
         return None
-    if np.mean(square == 0) > MANY:
+    if sound.all() and np.mean(square == 0) > MANY:
         notes["zero normals"] = f"{np.sum(square == 0)} of its {len(square)} normals are 0"
     odd = (square > 0) & ((square <= 0.81) | (square >= 1.21))
     if odd.any():
