@@ -85,10 +85,10 @@ def save_scene(path, scene: Mapping) -> None:
     write_scene_file(Path(path), {field: checked[field] for field in FIELDS if field in checked})
 
 
-def warn_of_doubts(scene: Mapping, source: str, voxel_size: float | None = None) -> None:
-    """Say what `inspect_scene` doubts of a checked scene, such as its unit."""
-    for doubt in inspect_scene(scene["coord"], voxel_size).doubts:
-        LOGGER.warning("%s: %s", source, doubt)
+def warn_of_doubts(scene: Mapping, source: str) -> None:
+    """Say what `inspect_scene` doubts of a checked scene of a data set, such as its unit."""
+    for doubt in inspect_scene(scene["coord"]).doubts:
+        LOGGER.warning("%s: %s (in a config: data.train.up, data.train.scale)", source, doubt)
 
 
 def check_scene(
