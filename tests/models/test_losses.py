@@ -11,6 +11,8 @@ from pointcept_msm.models import losses
 from pointcept_msm.models.losses import MSMLoss
 from pointcept_msm.models.matching import normalise_target
 
+NO_GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+CUDA = pytest.param("cuda", marks=[pytest.mark.gpu, NO_GPU])
 GENERATOR = torch.Generator().manual_seed(0)
 PREDICTION, TARGET = 2 * torch.randn(2, 40, 5, generator=GENERATOR)
 SCENE = torch.randint(0, 3, (40,), generator=GENERATOR).sort().values
@@ -75,10 +77,12 @@ def test_info_nce_equals_a_loop_within_each_scene():
     assert float(loss) == pytest.approx(np.mean(per_scene), rel=1e-5)
 
 
-def test_info_nce_is_float32_under_autocast():
-    want = MSMLoss("info_nce")(PREDICTION, TARGET, SCENE, COUNTS)
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        assert torch.equal(MSMLoss("info_nce")(PREDICTION, TARGET, SCENE, COUNTS), want)
+@pytest.mark.parametrize("device", ["cpu", CUDA])
+def test_info_nce_is_float32_under_autocast(device):
+    inputs = [x.to(device) for x in (PREDICTION, TARGET, SCENE)]
+    want = MSMLoss("info_nce")(*inputs, COUNTS)
+    with torch.autocast(device, dtype=torch.bfloat16):
+        assert torch.equal(MSMLoss("info_nce")(*inputs, COUNTS), want)
 
 
 def test_info_nce_of_at_most_so_many_voxels():
