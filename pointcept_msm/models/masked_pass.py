@@ -1,8 +1,9 @@
 """The student's pass over a crop of which some voxels are hidden (Fig. 4 and 5 of the paper).
 
-The encoder runs on the visible voxels alone, with index structures that hold them alone (taken from the crop's, equal to
-those that would be built from them), so that nothing of a masked voxel, its position included, can reach it. The decoder runs on all voxels of the crop; a masked voxel enters each level
-with that level's token in place of what the encoder would have given.
+The encoder runs on the visible voxels alone, with index structures that hold them alone (taken from the crop's, equal
+to those that would be built from them), so that nothing of a masked voxel, its position included, can reach it. The
+decoder runs on all voxels of the crop; a masked voxel enters each level with that level's token in place of what the
+encoder would have given.
 """
 
 from typing import NamedTuple
