@@ -71,9 +71,9 @@ def build_every_class(cfg, folder: str) -> list[str]:
             if registry.name == "trainers":
                 make_trainer(make_config(f"{folder}/run"), make_batches(1))
             elif registry.name == "testers":
-                model = build(MODEL)
+                own = dict(model=build(MODEL), test_loader=[]) if config["type"] == "MSMSemSegTester" else {}
                 cfg = make_config(f"{folder}/run", data=dict(train=dict(type="ListLoader"), num_classes=3))
-                registry.build(dict(config, cfg=cfg, model=model, test_loader=[]))
+                registry.build(dict(config, cfg=cfg, **own))
             else:
                 (build if registry.name == "models" else registry.build)(dict(config))
             built.append(config["type"])
