@@ -4,12 +4,10 @@ Beyond it: it runs on a CPU, resumes exactly where it was, ends at `max_steps`, 
 gradient is not finite.
 """
 
-import ctypes
 import logging
 import os
-import sys
 import weakref
-from contextlib import nullcontext, suppress
+from contextlib import nullcontext
 from functools import partial
 
 import torch
@@ -186,8 +184,6 @@ class DefaultTrainer:
         self._gradient_accumulation_counter += 1
         if self._gradient_accumulation_counter >= self.cfg.gradient_accumulation_steps:
             self.take_step()
-        if self.device.type == "cpu" and self.next_iter % 50 == 0:
-            release_freed_memory()
         # Without its graph: hooks hold the output until the next one, and the graph holds the step's index tables.
         self.comm_info["model_output_dict"] = {key: value.detach() for key, value in output.items()}
 
@@ -239,11 +235,3 @@ class DefaultTrainer:
     def _call(self, event):
         for hook in self.hooks:
             getattr(hook, event)()
-
-
-def release_freed_memory():
-    """Give freed memory back to the system: scenes differ in size, so that the allocator keeps ever more pieces that
-    fit nothing (docs/results/robustness.md)."""
-    if sys.platform == "linux":
-        with suppress(AttributeError):  # another C library, such as musl
-            ctypes.CDLL(None).malloc_trim(0)
