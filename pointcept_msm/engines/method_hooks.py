@@ -9,6 +9,9 @@ import math
 import torch
 
 from pointcept_msm.host import HOOKS, HookBase, register
+from pointcept_msm.models.hunet_v1m1 import MSMHUNet
+from pointcept_msm.models.layers.conv_backends import check_same_backend
+from pointcept_msm.runtime import comm
 from pointcept_msm.runtime.errors import UserError
 
 LOGGER = logging.getLogger("msm")
@@ -58,6 +61,8 @@ class MSMTeacherHook(HookBase):
     def before_train(self):
         """Attach to the optimiser; the model must have been restored by now."""
         model = find_model(self, "update_teacher")
+        if comm.get_world_size() > 1 and any(isinstance(module, MSMHUNet) for module in model.modules()):
+            check_same_backend(next(model.parameters()).device)
         total = total_optimizer_steps(self.trainer)
         model.momentum = cosine_momentum(int(model.train_step), total, self.start, self.final)
 

@@ -51,6 +51,7 @@ def test_two_processes_train_the_same_networks(run_in_pointcept, tmp_path):
     output = run_in_pointcept(str(HERE / "two_processes.py"), str(tmp_path))
     assert "process 0: 4 steps" in output and "process 1: 4 steps" in output
     assert len((tmp_path / "run" / "metrics.jsonl").read_text().splitlines()) == 4
+    assert "sparse convolution by rank: torch, torch" in (tmp_path / "run" / "train.log").read_text()
 
 
 @pytest.mark.pointcept

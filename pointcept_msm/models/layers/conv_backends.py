@@ -10,6 +10,7 @@ from functools import cache
 
 import torch
 
+from pointcept_msm.runtime import comm
 from pointcept_msm.runtime.errors import UserError
 
 from . import torch_conv
@@ -24,6 +25,16 @@ def check_conv_backend() -> None:
     """Before anything is trained: UserError for an unknown name, or for triton where it cannot run."""
     if _wanted() == "triton":
         uses_triton(torch.device("cuda" if torch.cuda.is_available() else "cpu"))
+
+
+def check_same_backend(device: torch.device) -> None:
+    """Log what multiplies in every process, by rank. UserError where they differ: one network, two roundings."""
+    names = comm.all_gather("triton" if uses_triton(device) else "torch")
+    if len(set(names)) > 1:
+        raise UserError(
+            f"sparse convolution by rank is {', '.join(names)}: the processes must use the same; set {VARIABLE}=torch."
+        )
+    LOGGER.info("sparse convolution by rank: %s", ", ".join(names))
 
 
 def uses_triton(device: torch.device) -> bool:

@@ -7,7 +7,12 @@ import torch
 
 from pointcept_msm.models.hunet_v1m1 import MSMHUNet
 from pointcept_msm.models.layers import conv_backends, torch_conv
-from pointcept_msm.models.layers.conv_backends import check_conv_backend, choose_conv_backend, find_conv_backends
+from pointcept_msm.models.layers.conv_backends import (
+    check_conv_backend,
+    check_same_backend,
+    choose_conv_backend,
+    find_conv_backends,
+)
 from pointcept_msm.runtime.errors import UserError
 from tests.models.sparse_scenes import TINY
 
@@ -61,6 +66,16 @@ def test_a_gpu_without_triton_gets_torch_and_the_log_says_why(monkeypatch, caplo
     monkeypatch.setenv("MSM_CONV_BACKEND", "triton")
     with pytest.raises(UserError, match=f"{said}.*use MSM_CONV_BACKEND=auto or torch"):
         choose_conv_backend(CUDA)
+
+
+def test_processes_must_use_the_same(monkeypatch, caplog):
+    """As where one machine of several has an old GPU: refused on every rank, with who uses what."""
+    monkeypatch.setattr(conv_backends.comm, "all_gather", lambda name: ["triton", name])
+    with pytest.raises(UserError, match=r"by rank is triton, torch: .*MSM_CONV_BACKEND=torch"):
+        check_same_backend(CPU)
+    with caplog.at_level("INFO", "msm"):
+        check_same_backend(CUDA)
+    assert "by rank: triton, triton" in caplog.text
 
 
 def test_a_network_is_refused_before_training_when_its_back_end_cannot_be_had(monkeypatch):
