@@ -60,7 +60,8 @@ WORDS = {"true": True, "false": False, "none": None}
 
 
 def find_config(name, roots=None):
-    """Path of a config given as a file, as `msm/<stem>` or as `<stem>`; UserError names the nearest one."""
+    """Path of a config given as a file, as `msm/<name>`, as `<name>` (which Pointcept's scripts take with `-d msm`) or
+    by its stem; UserError names the nearest one."""
     if Path(name).is_file():
         return Path(name)
     known = {}
@@ -68,7 +69,8 @@ def find_config(name, roots=None):
     for root in reversed(places if roots is None else roots):
         for path in Path(root).rglob("*.py"):
             if "_base_" not in path.parts:
-                known |= {path.relative_to(root).with_suffix("").as_posix(): path, path.stem: path}
+                whole = path.relative_to(root).with_suffix("").as_posix()
+                known |= {whole: path, whole.removeprefix("msm/"): path, path.stem: path}
     wanted = str(name).removesuffix(".py").removeprefix("./").removeprefix("configs/")
     if wanted in known:
         return known[wanted]

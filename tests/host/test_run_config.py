@@ -21,7 +21,7 @@ from tests.engines.test_checkpointer import assert_same_run, resume, train
 @pytest.fixture
 def configs(tmp_path):
     root = tmp_path / "configs"
-    for name in ("msm/pretrain-toys-tiny", "msm/probe-toys", "msm/_base_/rooms"):
+    for name in ("msm/pretrain-toys-tiny", "msm/probe-toys", "msm/in/probe-toys-tiny", "msm/_base_/rooms"):
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).with_suffix(".py").write_text('"""A config."""\n')
     return root
@@ -33,6 +33,8 @@ def test_a_config_has_a_name(configs, name):
     assert find_config(name, [configs]) == path == find_config(str(path), [])
     with pytest.raises(UserError, match=r"'pretrain-toy-tini'.*did you mean 'pretrain-toys-tiny'"):
         find_config("pretrain-toy-tini", [configs])
+    for name in ("in/probe-toys-tiny", "msm/in/probe-toys-tiny", "probe-toys-tiny"):
+        assert find_config(name, [configs]) == configs / "msm/in/probe-toys-tiny.py"
 
 
 def test_defaults_are_filled_in_and_options_win(tmp_path):
