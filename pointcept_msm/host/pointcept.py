@@ -36,6 +36,7 @@ from pointcept_msm.host.selection import register
 from pointcept_msm.runtime import comm
 from pointcept_msm.runtime.environment import describe_environment, mix_seed, set_seed
 from pointcept_msm.runtime.errors import UserError
+from pointcept_msm.runtime.training_state import warn_unread
 
 NO_MAX_STEPS = "max_steps is read in the embedded host only: set epoch, or MSM_HOST=embedded."
 
@@ -112,6 +113,7 @@ class MSMTrainer(Trainer):
     def build_model(self):
         """The first step of the constructor that has a log to write to."""
         self.logger.info(f"=> Host: pointcept; {describe_environment()}")
+        warn_unread(self.cfg)
         return super().build_model()
 
     def build_train_loader(self):

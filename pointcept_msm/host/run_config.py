@@ -20,40 +20,9 @@ from pointcept_msm.host import REGISTRIES, Config
 from pointcept_msm.runtime import comm
 from pointcept_msm.runtime.environment import ROOT
 from pointcept_msm.runtime.errors import UserError
-from pointcept_msm.runtime.training_state import format_config, to_plain
+from pointcept_msm.runtime.training_state import DEFAULTS, format_config, to_plain, warn_unread
 
 LOGGER = logging.getLogger("msm")
-# What a config may leave out: Pointcept's default runtime, wandb off, and the keys of this package.
-DEFAULTS = dict(
-    weight=None,
-    resume=False,
-    evaluate=True,
-    seed=None,
-    num_worker=16,
-    batch_size=16,
-    gradient_accumulation_steps=1,
-    batch_size_val=None,
-    batch_size_test=None,
-    epoch=100,
-    eval_epoch=100,
-    clip_grad=None,
-    enable_amp=False,
-    amp_dtype="float16",
-    find_unused_parameters=False,
-    mix_prob=0,
-    param_dicts=None,
-    max_steps=None,  # optimizer steps after which the run ends early; also the length of the schedule
-    max_skipped=50,  # steps in a row with a NaN or infinite loss or gradient before the run gives up
-    log_every=10,  # iterations between two lines of the log
-    train=dict(type="MSMTrainer"),
-    test=dict(type="MSMProbeTester"),
-    hooks=[
-        dict(type="CheckpointLoader"),
-        dict(type="IterationTimer", warmup_iter=2),
-        dict(type="InformationWriter"),
-        dict(type="MSMCheckpointer"),
-    ],
-)
 RESTORED = ("optimizer", "scheduler", "param_dicts")  # from the checkpoint: a new value would be ignored in silence
 HARMLESS = ("resume", "weight", "save_path", "num_worker", "log_every", "evaluate")  # how a run is done, not its result
 WORDS = {"true": True, "false": False, "none": None}
@@ -109,10 +78,7 @@ def read_config(path, options=()):
     cfg = Config.fromfile(str(path))
     if cfg.get("save_path") in (None, "exp/msm/default"):
         cfg.save_path = f"exp/msm/{Path(path).stem}"
-    for key in cfg:
-        near = difflib.get_close_matches(key, DEFAULTS, 1, 0.8)
-        if near and key not in DEFAULTS:
-            LOGGER.warning("the config has %r, which nothing reads; did you mean %r?", key, near[0])
+    warn_unread(cfg)
     for key, value in DEFAULTS.items():
         if key not in cfg:
             cfg[key] = deepcopy(value)

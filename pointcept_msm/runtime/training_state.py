@@ -1,5 +1,8 @@
-"""Everything a run needs to go on as if it had never stopped, as plain values that `weights_only=True` can load."""
+"""Everything a run needs to go on as if it had never stopped, as plain values that `weights_only=True` can load; and
+the keys of its config."""
 
+import difflib
+import logging
 import random
 from collections.abc import Mapping
 from pprint import pformat
@@ -9,6 +12,47 @@ import torch
 
 from pointcept_msm.runtime import comm
 from pointcept_msm.runtime.errors import UserError
+
+LOGGER = logging.getLogger("msm")
+# What a config may leave out: Pointcept's default runtime, wandb off, and the keys of this package.
+DEFAULTS = dict(
+    weight=None,
+    resume=False,
+    evaluate=True,
+    seed=None,
+    num_worker=16,
+    batch_size=16,
+    gradient_accumulation_steps=1,
+    batch_size_val=None,
+    batch_size_test=None,
+    epoch=100,
+    eval_epoch=100,
+    clip_grad=None,
+    enable_amp=False,
+    amp_dtype="float16",
+    find_unused_parameters=False,
+    mix_prob=0,
+    param_dicts=None,
+    max_steps=None,  # optimizer steps after which the run ends early; also the length of the schedule
+    max_skipped=50,  # steps in a row with a NaN or infinite loss or gradient before the run gives up
+    log_every=10,  # iterations between two lines of the log
+    train=dict(type="MSMTrainer"),
+    test=dict(type="MSMProbeTester"),
+    hooks=[
+        dict(type="CheckpointLoader"),
+        dict(type="IterationTimer", warmup_iter=2),
+        dict(type="InformationWriter"),
+        dict(type="MSMCheckpointer"),
+    ],
+)
+
+
+def warn_unread(config) -> None:
+    """Say which keys at the top of a config are no key of a run, but nearly: others may be a user's own variables."""
+    known = {*DEFAULTS, "model", "data", "optimizer", "scheduler", "save_path"}
+    for key in set(config) - known:
+        for near in difflib.get_close_matches(key, known, 1, 0.8):
+            LOGGER.warning("the config has %r, which nothing reads; did you mean %r?", key, near)
 
 
 def to_plain(value):

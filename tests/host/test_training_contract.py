@@ -11,7 +11,8 @@ import pytest
 import torch
 
 from pointcept_msm.files.torch_files import read_torch_file
-from pointcept_msm.host import HOOKS, TRAINERS, HookBase, register
+from pointcept_msm.host import HOOKS, HOST, TRAINERS, HookBase, register
+from pointcept_msm.host.run_config import read_config
 from pointcept_msm.runtime.errors import UserError
 from tests.host.miniature import GRID, MODEL, build, make_batches, make_config, make_trainer, write_scenes
 from tests.host.miniature import HOOKS as TRAINING_HOOKS
@@ -194,6 +195,25 @@ def test_a_weight_that_is_not_there_is_refused(tmp_path):
 def test_mixing_scenes_of_voxels_is_refused_by_its_name(tmp_path):
     with pytest.raises(UserError, match=r"mix_prob is 0\.8: .*set mix_prob=0"):
         build_real_trainer(tmp_path, mix_prob=0.8, data=dict(train=dict(type="MSMRoomsDataset")))
+
+
+def test_a_key_that_is_nearly_a_runs_is_said(tmp_path, caplog):
+    """Pointcept's own scripts take any option; the embedded host's refuse it, and say it of a config's."""
+    write_scenes(tmp_path / "data", count=2)
+    view = dict(type="MSMViews", grid_size=GRID, max_voxels=900, feat_keys=("color", "normal"))
+    train = dict(type="MSMScenesDataset", split="train", data_root=str(tmp_path / "data"), transform=[view])
+    logging.getLogger("msm").addHandler(caplog.handler)
+    try:
+        if HOST == "pointcept":
+            build_real_trainer(tmp_path, batchsize=4, data=dict(train=train))
+        else:
+            (tmp_path / "own.py").write_text("batchsize = 4\nscenes = {}\n")
+            read_config(tmp_path / "own.py")
+    finally:
+        logging.getLogger("msm").removeHandler(caplog.handler)
+    assert [r.getMessage() for r in caplog.records if "nothing reads" in r.getMessage()] == [
+        "the config has 'batchsize', which nothing reads; did you mean 'batch_size'?"
+    ]
 
 
 def test_a_checkpoint_says_which_network_it_holds(tmp_path):
