@@ -5,6 +5,7 @@ import logging
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from pointcept_msm import __version__
 from pointcept_msm.conversion.sources import (
     describe_network,
     find_run_network,
@@ -18,7 +19,6 @@ from pointcept_msm.files.state_match import Match, list_names, match_state
 from pointcept_msm.files.torch_files import find_state_dict, read_torch_file
 from pointcept_msm.files.weights import digest_file, save_checkpoint
 from pointcept_msm.host import Config
-from pointcept_msm.runtime.environment import package_version
 from pointcept_msm.runtime.errors import UserError
 
 LOGGER = logging.getLogger("msm")
@@ -94,7 +94,7 @@ def convert_checkpoint(
         "source_file": Path(path).name,  # without the folder it lay in
         "source_sha256": digest_file(path),
         "left_at_initial_values": match.missing,
-        "version": package_version(),
+        "version": __version__,
     }
     save_checkpoint(out, tensors, config, {**provenance, **facts})
     return match

@@ -21,7 +21,6 @@ from pointcept_msm.embedded.registry import (
     TRANSFORMS,
     Compose,
     build_dataset,
-    build_hooks,
     build_model,
 )
 from pointcept_msm.runtime.environment import open_log
@@ -34,5 +33,5 @@ def open_test_log(save_path: str) -> None:
 
 __all__ = [
     "DATASETS", "HOOKS", "LOSSES", "MODELS", "OPTIMIZERS", "SCHEDULERS", "TESTERS", "TRAINERS", "TRANSFORMS",
-    "Compose", "Config", "DefaultDataset", "HookBase", "build_dataset", "build_hooks", "build_model", "open_test_log",
+    "Compose", "Config", "DefaultDataset", "HookBase", "build_dataset", "build_model", "open_test_log",
 ]  # fmt: skip

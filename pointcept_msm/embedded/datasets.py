@@ -77,15 +77,12 @@ class DefaultDataset(Dataset):
         """The scene's arrays; segment and instance are -1 everywhere when the scene has none."""
         path = Path(self.data_list[idx % len(self.data_list)])
         files = sorted(file for file in path.glob("*.npy") if file.stem in self.VALID_ASSETS)
-        data_dict = self.rename_assets({file.stem: load_array(file) for file in files})
+        names = {"segment20": "segment", "segment200": "segment"}
+        data_dict = {names.get(file.stem, file.stem): load_array(file) for file in files}
         data_dict.update(check_scene(data_dict, str(path)))
         for key in ("segment", "instance"):
             data_dict.setdefault(key, np.full(len(data_dict["coord"]), -1, dtype=np.int32))
         return dict(data_dict, name=self.get_data_name(idx), split=self.get_split_name(idx))
-
-    def rename_assets(self, data_dict: dict) -> dict:
-        """From the names of the files to the keys of a sample."""
-        return data_dict
 
     def get_data_name(self, idx) -> str:
         return Path(self.data_list[idx % len(self.data_list)]).name
@@ -105,9 +102,6 @@ class ScanNetDataset(DefaultDataset):
     """ScanNet with 20 classes."""
 
     VALID_ASSETS = ("coord", "color", "normal", "segment20", "instance")
-
-    def rename_assets(self, data_dict):
-        return {"segment" if key in ("segment20", "segment200") else key: data_dict[key] for key in data_dict}
 
 
 @DATASETS.register_module()

@@ -1,8 +1,18 @@
-"""The embedded host's hooks, with Pointcept's names, arguments and tags: the base class, log lines, timing."""
+"""The embedded host's hooks, with Pointcept's names, arguments and tags: the base class, log lines, timing, loading."""
 
+import logging
 import time
+from pathlib import Path
 
 from pointcept_msm.embedded.registry import HOOKS
+from pointcept_msm.files.state_match import list_names, match_state
+from pointcept_msm.files.torch_files import find_state_dict, read_torch_file
+from pointcept_msm.files.weights import load_checkpoint
+from pointcept_msm.runtime import comm
+from pointcept_msm.runtime.errors import UserError
+from pointcept_msm.runtime.training_state import check_same_run
+
+LOGGER = logging.getLogger("msm")
 
 
 class HookBase:
@@ -30,15 +40,7 @@ class HookBase:
 class InformationWriter(HookBase):
     """A line and the tensorboard scalars of every `cfg.log_every`-th iteration."""
 
-    def __init__(self):
-        self.count = 0
-
-    def before_train(self):
-        self.trainer.comm_info["iter_info"] = ""
-        self.count = self.trainer.start_epoch * len(self.trainer.train_loader) + self.trainer.start_iter
-
     def before_step(self):
-        self.count += 1
         trainer = self.trainer
         trainer.comm_info["iter_info"] = (
             f"Train: [{trainer.epoch + 1}/{trainer.max_epoch}]"
@@ -46,15 +48,17 @@ class InformationWriter(HookBase):
         )
 
     def after_step(self):
-        if self.count != 1 and self.count % self.trainer.cfg.log_every:
+        trainer, info = self.trainer, self.trainer.comm_info
+        count = trainer.epoch * len(trainer.train_loader) + info["iter"] + 1
+        if count != 1 and count % trainer.cfg.log_every:
             return  # numbers are read, and so the device waited for, only when they are written
-        values = {key: float(value) for key, value in self.trainer.comm_info["model_output_dict"].items()}
-        lr = self.trainer.optimizer.param_groups[0]["lr"]
+        values = {key: float(value) for key, value in info["model_output_dict"].items()}
+        lr = trainer.optimizer.param_groups[0]["lr"]
         scalars = "".join(f"{key}: {value:.4f} " for key, value in values.items())
-        self.trainer.logger.info(f"{self.trainer.comm_info['iter_info']}{scalars}Lr: {lr:.3g}")
-        if self.trainer.writer is not None:
+        trainer.logger.info(f"{info['iter_info']}{scalars}Lr: {lr:.3g}")
+        if trainer.writer is not None:
             for key, value in [*((f"train_batch/{key}", value) for key, value in values.items()), ("params/lr", lr)]:
-                self.trainer.writer.add_scalar(key, value, self.count)
+                trainer.writer.add_scalar(key, value, count)
 
 
 @HOOKS.register_module()
@@ -87,4 +91,86 @@ class IterationTimer(HookBase):
         clock = f"{left // 3600:02d}:{left % 3600 // 60:02d}:{left % 60:02d}"
         info["iter_info"] = info.get("iter_info", "") + (
             f"Data {self.data:.3f} ({data_mean:.3f}) Batch {step:.3f} ({step_mean:.3f}) Remain {clock} "
+        )
+
+
+def read_last(path):
+    """(checkpoint, the file it came from): that at `path`, or the one before (`<stem>.prev.pth`) when that is torn."""
+    path, previous = Path(path), Path(path).with_suffix(".prev.pth")
+    try:
+        return read_torch_file(path), path
+    except UserError as error:
+        if not previous.is_file():
+            raise
+        LOGGER.warning(f"{error}. Going on with the checkpoint before it, {previous.name}.")
+    return read_torch_file(previous), previous
+
+
+def rename_keys(state_dict, keywords="", replacement=None):
+    """Pointcept's mapping: with `module.` in front of every name, the first `keywords` becomes `replacement`.
+
+    Returns names without `module.`.
+    """
+    replacement = keywords if replacement is None else replacement
+    named = {f"module.{key.removeprefix('module.')}": value for key, value in state_dict.items()}
+    return {key.replace(keywords, replacement, 1).removeprefix("module."): value for key, value in named.items()}
+
+
+def load_weights(model, state_dict, source, strict=False):
+    """Load into a plain or DDP-wrapped model and log what did not match.
+
+    UserError when nothing matches, when a shape differs, or, with `strict`, when any name is left over.
+    """
+    model = getattr(model, "module", model)
+    way = "build the model with the checkpoint's sizes, or set CheckpointLoader's keywords and replacement"
+    match = match_state(state_dict, model.state_dict(), source, () if strict else ("*",), next_step=way)
+    LOGGER.info(f"Loaded {len(match.state)} of {len(match.state) + len(match.missing)} tensors")
+    for text, names in (("Missing", match.missing), ("Unexpected", match.unknown)):
+        if names:
+            LOGGER.warning(f"{text} keys ({len(names)}): {list_names(names)}")
+    model.load_state_dict(match.state, strict=False)
+
+
+@HOOKS.register_module()
+class CheckpointLoader(HookBase):
+    """Before training, load `cfg.weight` (.pth or .safetensors); with `cfg.resume`, the state of the run as well.
+
+    Unlike Pointcept's it says what did not match, refuses a file of which nothing matches, and loads tensors only.
+    """
+
+    def __init__(self, keywords="", replacement=None, strict=False):
+        self.keywords, self.replacement, self.strict = keywords, replacement, strict
+
+    def before_train(self):
+        weight = self.trainer.cfg.weight
+        if not weight:
+            LOGGER.info("No weight to load: training starts from the initialisation")
+            return
+        LOGGER.info(f"Loading weight at: {weight}")
+        if self.trainer.cfg.resume:
+            self.resume(*read_last(weight))
+            return
+        exported = Path(weight).suffix == ".safetensors"
+        state = load_checkpoint(weight)[0] if exported else find_state_dict(read_torch_file(weight), weight)
+        load_weights(self.trainer.model, rename_keys(state, self.keywords, self.replacement), weight, self.strict)
+
+    def resume(self, checkpoint, source):
+        """Everything but what hooks and generators must get back after every hook has started."""
+        trainer, state = self.trainer, checkpoint.get("msm")
+        if not state or "rng" not in state:
+            raise UserError(f"{source} is no checkpoint of this host's training: start a new run from it with -w.")
+        check_same_run(trainer, state)
+        load_weights(trainer.model, find_state_dict(checkpoint, source), source, strict=True)
+        trainer.optimizer.load_state_dict(checkpoint["optimizer"])
+        trainer.scheduler.load_state_dict(checkpoint["scheduler"])
+        if trainer.scaler is not None and checkpoint["scaler"]:
+            trainer.scaler.load_state_dict(checkpoint["scaler"])
+        trainer.best_metric_value = checkpoint["best_metric_value"]
+        trainer.start_epoch, trainer.start_iter = checkpoint["epoch"], state["iter"]
+        trainer.global_step = state["step"]
+        trainer.skipped_steps, trainer.skipped_in_row = state["skipped"], state["skipped_in_row"]
+        trainer.resume_state, trainer.resumed_from = state, source
+        LOGGER.info(
+            f"Resuming at step {trainer.global_step}: epoch {trainer.start_epoch + 1}, iteration {trainer.start_iter} "
+            f"(rank {comm.get_rank()})"
         )

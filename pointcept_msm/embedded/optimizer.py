@@ -41,24 +41,24 @@ def build_scheduler(cfg, optimizer):
     return SCHEDULERS.build(dict(cfg, optimizer=optimizer))
 
 
-def settle_warmup(total_steps, pct_start=0.3, three_phase=False):
-    """`pct_start` and `three_phase` for torch's OneCycleLR: a warm-up of less than one step is no warm-up.
+def settle_warmup(total_steps, pct_start=0.3):
+    """`pct_start` for torch's OneCycleLR: a warm-up of less than one step is no warm-up.
 
     Such a run starts at `max_lr` and only comes down. Torch itself divides by zero when `pct_start * total_steps` is 1,
     and starts somewhere on the way down when it is less.
     """
     if pct_start * total_steps > 1:
-        return dict(pct_start=float(pct_start), three_phase=three_phase)
-    return dict(pct_start=(1 - 1e-9) / max(total_steps, 2), three_phase=False)  # the way down starts at step -1e-9
+        return float(pct_start)
+    return (1 - 1e-9) / max(total_steps, 2)  # the way down starts at step -1e-9
 
 
 @SCHEDULERS.register_module()
 class OneCycleLR(lr_scheduler.OneCycleLR):
     """Torch's OneCycleLR, for runs of any length: see `settle_warmup`; a run of one step takes it at `max_lr`."""
 
-    def __init__(self, optimizer, max_lr, total_steps, pct_start=0.3, three_phase=False, **options):
-        warmup = settle_warmup(total_steps, pct_start, three_phase)
-        super().__init__(optimizer, max_lr, total_steps=max(total_steps, 2), **warmup, **options)
+    def __init__(self, optimizer, max_lr, total_steps, pct_start=0.3, **options):
+        warmup = settle_warmup(total_steps, pct_start)
+        super().__init__(optimizer, max_lr, total_steps=max(total_steps, 2), pct_start=warmup, **options)
 
     def get_lr(self):
         """The rates of the next step; after the last one they stay: the phase that torch would go on with may be of

@@ -51,8 +51,3 @@ def build_model(cfg):
 def build_dataset(cfg):
     """Build a dataset from its config."""
     return DATASETS.build(cfg)
-
-
-def build_hooks(cfg_list):
-    """Build the hooks named by a list of dicts with `type`, in order."""
-    return [HOOKS.build(dict(cfg)) for cfg in cfg_list]

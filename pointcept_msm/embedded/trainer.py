@@ -14,16 +14,13 @@ import torch
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.tensorboard import SummaryWriter
 
-from pointcept_msm.embedded import checkpoint_loader as checkpoint_loader  # registers CheckpointLoader
 from pointcept_msm.embedded.loader import SceneError, build_train_loader, build_val_loader
 from pointcept_msm.embedded.optimizer import build_optimizer, build_scheduler
-from pointcept_msm.embedded.registry import TRAINERS, build_hooks, build_model
+from pointcept_msm.embedded.registry import HOOKS, TRAINERS, build_model
 from pointcept_msm.runtime import comm
 from pointcept_msm.runtime.environment import close_log, describe_environment, open_log
 from pointcept_msm.runtime.errors import UserError
 from pointcept_msm.runtime.training_state import format_config, restore_hooks_and_rng
-
-AMP_DTYPE = {"float16": torch.float16, "bfloat16": torch.bfloat16}
 
 
 @TRAINERS.register_module(["DefaultTrainer", "MSMTrainer"], force=True)  # a module may be loaded twice
@@ -38,7 +35,9 @@ class DefaultTrainer:
     def __init__(self, cfg):
         # oneDNN keeps a compiled product for every shape, and every scene has others: it must be told before its first.
         os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "0")
-        self.cfg, self.device = cfg, comm.get_device()
+        self.cfg, self.device = cfg, torch.device("cpu")
+        if torch.cuda.is_available():
+            self.device = torch.device("cuda", torch.cuda.current_device())
         self.epoch, self.start_epoch, self.max_epoch = 0, 0, cfg.eval_epoch
         self.start_iter, self.next_iter, self.global_step = 0, 0, 0
         self.skipped_steps, self.skipped_in_row = 0, 0
@@ -51,7 +50,7 @@ class DefaultTrainer:
         for change in cfg.get("resume_changes") or ():
             self.logger.warning(change)
         self.logger.info(f"Config:\n{format_config(cfg)}", extra={"file_only": True})
-        half = AMP_DTYPE[cfg.amp_dtype] if cfg.enable_amp and self.device.type == "cuda" else None
+        half = getattr(torch, cfg.amp_dtype) if cfg.enable_amp and self.device.type == "cuda" else None
         self.autocast = partial(torch.autocast, "cuda", half) if half else nullcontext
         self.scaler = torch.amp.GradScaler() if half == torch.float16 else None
         self.model = self.build_model()
@@ -91,7 +90,8 @@ class DefaultTrainer:
         return build_val_loader(self.cfg)
 
     def register_hooks(self, cfg_list):
-        for hook in build_hooks(cfg_list):
+        for cfg in cfg_list:
+            hook = HOOKS.build(dict(cfg))
             hook.trainer = weakref.proxy(self)  # a hook must not keep its trainer alive
             self.hooks.append(hook)
         if self.cfg.resume and not any(type(hook).__name__ == "CheckpointLoader" for hook in self.hooks):
@@ -216,7 +216,7 @@ class DefaultTrainer:
     def _skip_step(self, finite_loss):
         self.skipped_steps += 1
         self.skipped_in_row += 1
-        limit, what = self.cfg.max_skipped, "gradient" if finite_loss else "loss"
+        what = "gradient" if finite_loss else "loss"
         scenes = ", ".join(name for names in comm.all_gather(self._scenes) for name in names)
         overflow = self.scaler and finite_loss  # now and then part of float16: the loss scale is lowered
         self.logger.log(
@@ -224,12 +224,11 @@ class DefaultTrainer:
             f"Skipped an optimizer step after step {self.global_step}: {what} is NaN or infinite "
             f"({self.skipped_in_row} in a row, {self.skipped_steps} in all); scenes: {scenes or 'unnamed'}",
         )
-        often = self.skipped_steps > limit and self.skipped_steps > self.global_step
-        if self.skipped_in_row > limit or often:
-            count = f"{self.skipped_in_row} times in a row" if self.skipped_in_row > limit else "in most steps"
+        if self.skipped_in_row > self.cfg.max_skipped:
             raise UserError(
-                f"the {what} was NaN or infinite {count} ({self.skipped_steps} in all, max_skipped is {limit}): "
-                "lower the learning rate, set clip_grad, use amp_dtype='bfloat16', or check the scenes in train.log."
+                f"the {what} was NaN or infinite {self.skipped_in_row} times in a row (max_skipped is "
+                f"{self.cfg.max_skipped}): lower the learning rate, set clip_grad, use amp_dtype='bfloat16', or check "
+                "the scenes in train.log."
             )
 
     def _call(self, event):

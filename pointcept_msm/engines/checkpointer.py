@@ -7,7 +7,6 @@ random states are out of reach, it saves after each epoch, as Pointcept's own sa
 import os
 import signal
 import sys
-import threading
 from pathlib import Path
 
 import torch
@@ -78,7 +77,7 @@ class MSMCheckpointer(HookBase):
     def after_step(self):
         if not self.exact:
             return
-        stop = comm.any_process(self.signal is not None)
+        stop = any(comm.all_gather(self.signal))
         step = count_steps(self.trainer)
         if stop or (self.every_steps and step % self.every_steps == 0 and step != self.saved_step):
             self.save(epoch=self.trainer.epoch, must=stop)
@@ -89,7 +88,7 @@ class MSMCheckpointer(HookBase):
         done = self.trainer.epoch + 1
         over = done >= self.trainer.max_epoch or getattr(self.trainer, "is_finished", bool)()
         self.save(epoch=done, copies=[BEST] if self.update_best() else [], must=over)
-        if self.exact and not over and comm.any_process(self.signal is not None):
+        if self.exact and not over and any(comm.all_gather(self.signal)):
             self.leave()
 
     def update_best(self) -> bool:
@@ -141,8 +140,6 @@ class MSMCheckpointer(HookBase):
         sys.exit(128 + number)
 
     def catch_signals(self):
-        if threading.current_thread() is not threading.main_thread():
-            return
         for number in SIGNALS:
             if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup sets SIGHUP
                 self.old_handlers[number] = signal.signal(number, self.note_signal)

@@ -5,10 +5,11 @@ from pathlib import Path
 
 from torch import nn
 
+from pointcept_msm import __version__
 from pointcept_msm.conversion.sources import describe_network as describe_config
 from pointcept_msm.engines.method_hooks import unwrap
 from pointcept_msm.files.weights import save_checkpoint
-from pointcept_msm.runtime.environment import git_revision, package_version
+from pointcept_msm.runtime.environment import git_revision
 from pointcept_msm.runtime.training_state import to_plain
 
 NETWORKS = ("student", "teacher")
@@ -67,7 +68,7 @@ def describe_run(trainer) -> dict:
             "loss": loss if loss is not None and abs(loss) < float("inf") else None,
             "seed": cfg.seed,
             "git_revision": git_revision(),
-            "version": package_version(),
+            "version": __version__,
             "licence": cfg.get("licence") or LICENCE,
             "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
         }

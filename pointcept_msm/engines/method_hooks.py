@@ -33,15 +33,6 @@ def find_model(hook, attribute: str):
     return model
 
 
-def total_optimizer_steps(trainer) -> int:
-    """Optimiser steps of the whole run: what the schedule was built for."""
-    scheduler = trainer.cfg.get("scheduler") or {}
-    if scheduler.get("total_steps"):
-        return int(scheduler["total_steps"])
-    accumulation = trainer.cfg.get("gradient_accumulation_steps") or 1
-    return max(1, len(trainer.train_loader) * trainer.max_epoch // accumulation)
-
-
 def cosine_momentum(step: int, total: int, start: float, end: float) -> float:
     """Momentum of update number `step` of 0 ... total - 1: from start to end on half a cosine (BYOL, DINO)."""
     progress = min(step / max(total - 1, 1), 1.0)
@@ -63,7 +54,7 @@ class MSMTeacherHook(HookBase):
         model = find_model(self, "update_teacher")
         if comm.get_world_size() > 1 and any(isinstance(module, MSMHUNet) for module in model.modules()):
             check_same_backend(next(model.parameters()).device)
-        total = total_optimizer_steps(self.trainer)
+        total = self.trainer.cfg.scheduler.total_steps  # both hosts put it there
         model.momentum = cosine_momentum(int(model.train_step), total, self.start, self.final)
 
         def follow(optimizer, args, kwargs):
@@ -97,7 +88,7 @@ class MSMMaskingHook(HookBase):
         self.model = find_model(self, "mask_ratio")
 
     def before_step(self):
-        progress = min(self.trainer.scheduler.last_epoch / total_optimizer_steps(self.trainer), 1.0)
+        progress = min(self.trainer.scheduler.last_epoch / self.trainer.cfg.scheduler.total_steps, 1.0)
         if self.ratio is not None:
             self.model.mask_ratio = ramp(self.ratio, progress, self.warmup)
         if self.patch is not None:

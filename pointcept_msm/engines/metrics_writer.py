@@ -6,7 +6,6 @@ Evaluators add to evaluations.jsonl beside it, an object each time.
 import json
 import logging
 import math
-import resource
 import time
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from pointcept_msm.engines.method_hooks import unwrap
 from pointcept_msm.files.atomic import replace_file
 from pointcept_msm.host import HOOKS, HookBase, register
 from pointcept_msm.runtime import comm
+from pointcept_msm.runtime.environment import peak_memory
 
 LOGGER = logging.getLogger("msm")
 METRICS, EVALUATIONS = "metrics.jsonl", "evaluations.jsonl"
@@ -49,13 +49,6 @@ def to_json_number(value):
     """A float or int as JSON can hold it; None for NaN and infinity."""
     number = value.item() if hasattr(value, "item") else value
     return number if isinstance(number, int) or math.isfinite(number) else None
-
-
-def read_peak_memory():
-    """Largest memory of this process so far in MiB: on the GPU if there is one, resident otherwise."""
-    if torch.cuda.is_available():
-        return torch.cuda.max_memory_allocated() / 2**20
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
 
 
 def count_scenes(batch):
@@ -108,6 +101,7 @@ class MSMMetricsWriter(HookBase):
 
     def write_line(self, step):
         model, seconds = unwrap(self.trainer.model), time.perf_counter() - self.start
+        on_gpu = torch.cuda.is_available()
         record = {
             "step": step,
             "epoch": self.trainer.epoch + 1,
@@ -116,7 +110,7 @@ class MSMMetricsWriter(HookBase):
             **{name: to_json_number(getattr(model, name)) for name in FROM_MODEL if hasattr(model, name)},
             "scenes_per_second": round(self.scenes * comm.get_world_size() / seconds, 3),
             "seconds_per_step": round(seconds, 4),
-            "peak_memory_mib": round(read_peak_memory(), 1),
+            "peak_memory_mib": round(torch.cuda.max_memory_allocated() / 2**20 if on_gpu else peak_memory() * 2**10, 1),
             "skipped": getattr(self.trainer, "skipped_steps", 0),
         }
         append_line(self.path, record)

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import torch
 
 from pointcept_msm.conversion.sources import TRAINING_PREFIXES, find_run_network
-from pointcept_msm.engines.export import NETWORKS, describe_network
+from pointcept_msm.engines.export import NETWORKS
 from pointcept_msm.features.extractor import build_extractor
 from pointcept_msm.files.torch_files import find_state_dict, read_torch_file
 from pointcept_msm.files.weights import digest_file, find_weights, load_checkpoint
@@ -87,14 +87,14 @@ class ProbeNetwork(NamedTuple):
     checkpoint: str = "-"
 
 
-def load_networks(weight: str | Path, wanted=NETWORKS, run: dict | None = None) -> list[ProbeNetwork]:
+def load_networks(weight: str | Path, wanted=NETWORKS) -> list[ProbeNetwork]:
     """Networks at `weight`: a folder with <name>.safetensors, a .safetensors file, a shipped name, or a training .pth.
 
-    run: {config, meta} of a .pth in which and beside which nothing says. UserError: nothing there, or nothing wanted.
+    UserError: nothing there, or nothing wanted.
     """
     path = Path(weight)
     if path.suffix in (".pth", ".pt"):
-        return load_training_checkpoint(path, wanted, run)
+        return load_training_checkpoint(path, wanted)
     files = [path / f"{name}.safetensors" for name in wanted] if path.is_dir() else [find_weights(weight)]
     files = [file for file in files if file.is_file()]
     if not files:
@@ -109,15 +109,14 @@ def load_networks(weight: str | Path, wanted=NETWORKS, run: dict | None = None) 
     return networks
 
 
-def load_training_checkpoint(path: Path, wanted, run: dict | None) -> list[ProbeNetwork]:
+def load_training_checkpoint(path: Path, wanted) -> list[ProbeNetwork]:
     """The wanted networks of a model_last.pth or model_best.pth; nothing in it, or in config.py beside it, is run."""
     checkpoint = read_torch_file(path)
     config, meta = find_run_network(checkpoint, path)
-    if not config and run:
-        config, meta = run["config"], run["meta"]
     if not config:
         raise UserError(
-            f"{path} holds weights only; the config needs model.backbone, which says what network they belong to"
+            f"{path} holds weights only, and no config.py beside it says of which network; turn it into a .safetensors "
+            "file with tools/convert_checkpoint.py"
         )
     state, digest = find_state_dict(checkpoint, path), digest_file(path)
     networks = []
@@ -184,15 +183,6 @@ class MSMProbeTester:
             raise UserError(f"the config has no data.{part}; probes fit on data.train and score on data.test")
         return SceneList(build_dataset(self.cfg.data[part]), limit, ignore=self.options.ignore)
 
-    def load_networks(self) -> list[ProbeNetwork]:
-        """What cfg.weight points to."""
-        if not self.cfg.get("weight"):
-            raise UserError(
-                "no weights to judge; give weight=FILE (.safetensors, a run's folder, or model_last.pth), or "
-                "test.networks=[] for the baselines alone"
-            )
-        return load_networks(self.cfg.weight, self.options.networks, describe_network(self.cfg))
-
     def build_blank(self) -> ProbeNetwork:
         """The config's network without weights, for the baselines when nothing is judged."""
         cfg = self.cfg
@@ -207,7 +197,12 @@ class MSMProbeTester:
 
     def build_candidates(self) -> Iterator[Candidate]:
         """Every row of the table, ours first."""
-        networks = self.load_networks() if self.options.networks else []
+        if self.options.networks and not self.cfg.get("weight"):
+            raise UserError(
+                "no weights to judge; give weight=FILE (.safetensors, a run's folder, or model_last.pth), or "
+                "test.networks=[] for the baselines alone"
+            )
+        networks = load_networks(self.cfg.weight, self.options.networks) if self.options.networks else []
         supervised = load_networks(self.options.supervised, ("backbone",)) if self.options.supervised else []
         for n in [*networks, *supervised]:
             method = str(n.meta.get("method") or "MSM")

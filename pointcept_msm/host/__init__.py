@@ -4,7 +4,8 @@ The host is chosen once, when this module is first imported (see `selection`). O
 and the embedded host; everything else takes these names from here.
 """
 
-from pointcept_msm.host.selection import LOGGER, broken_pointcept, register, select_host
+from pointcept_msm.host.selection import LOGGER, broken_pointcept, select_host
+from pointcept_msm.host.selection import register as register
 
 HOST = select_host()
 
@@ -33,13 +34,6 @@ Compose = _host.Compose
 DefaultDataset = _host.DefaultDataset
 build_model = _host.build_model
 build_dataset = _host.build_dataset
-build_hooks = _host.build_hooks
 open_test_log = _host.open_test_log
 
 LOGGER.info("host: %s", HOST)
-
-__all__ = [
-    "DATASETS", "HOOKS", "LOSSES", "MODELS", "OPTIMIZERS", "SCHEDULERS", "TESTERS", "TRAINERS", "TRANSFORMS",
-    "Compose", "Config", "DefaultDataset", "HookBase", "build_dataset", "build_hooks", "build_model", "open_test_log",
-    "HOST", "REGISTRIES", "register",
-]  # fmt: skip

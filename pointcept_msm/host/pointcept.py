@@ -16,7 +16,7 @@ from pointcept.datasets.builder import build_dataset as build_any_dataset
 from pointcept.datasets.defaults import DefaultDataset
 from pointcept.datasets.transform import TRANSFORMS, Compose
 from pointcept.engines.defaults import worker_init_fn
-from pointcept.engines.hooks.builder import HOOKS, build_hooks
+from pointcept.engines.hooks.builder import HOOKS
 from pointcept.engines.hooks.default import HookBase
 from pointcept.engines.test import TESTERS, SemSegTester
 from pointcept.engines.train import TRAINERS, Trainer
@@ -48,12 +48,7 @@ def restore_config(state):
     return config
 
 
-def reduce_config(config):
-    """How a config is pickled (and copied): `restore_config` of its state."""
-    return restore_config, (config.__getstate__(),)
-
-
-copyreg.pickle(Config, reduce_config)
+copyreg.pickle(Config, lambda config: (restore_config, (config.__getstate__(),)))
 
 # What this package logs goes where Pointcept's own lines go: console and train.log, errors only off rank 0.
 logging.getLogger("msm").parent = logging.getLogger("pointcept")
@@ -144,8 +139,7 @@ class MSMTrainer(Trainer):
         scheduler = self.cfg.scheduler
         if scheduler.type == "OneCycleLR":
             steps = len(self.train_loader) * self.cfg.eval_epoch // self.cfg.gradient_accumulation_steps
-            given = {key: scheduler[key] for key in ("pct_start", "three_phase") if key in scheduler}
-            scheduler.update(settle_warmup(max(steps, 1), **given))
+            scheduler.pct_start = settle_warmup(max(steps, 1), scheduler.get("pct_start", 0.3))
         return super().build_scheduler()
 
     def run_step(self):
@@ -181,5 +175,5 @@ class MSMSemSegTester(SemSegTester):
 
 __all__ = [
     "DATASETS", "HOOKS", "LOSSES", "MODELS", "OPTIMIZERS", "SCHEDULERS", "TESTERS", "TRAINERS", "TRANSFORMS",
-    "Compose", "Config", "DefaultDataset", "HookBase", "build_dataset", "build_hooks", "build_model", "open_test_log",
+    "Compose", "Config", "DefaultDataset", "HookBase", "build_dataset", "build_model", "open_test_log",
 ]  # fmt: skip

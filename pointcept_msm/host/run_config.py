@@ -104,7 +104,7 @@ def refuse_overwrite(cfg):
 
 def prepare_run(cfg, file_name="config.py"):
     """Seed shared by every process, folder made, config written there by rank 0 unless the run is resumed."""
-    cfg.seed = comm.broadcast(secrets.randbits(31) if cfg.seed is None else cfg.seed)
+    cfg.seed = comm.all_gather(secrets.randbits(31) if cfg.seed is None else cfg.seed)[0]
     if comm.is_main_process():
         os.makedirs(Path(cfg.save_path) / "model", exist_ok=True)
         if not cfg.resume:

@@ -13,10 +13,11 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from pointcept_msm import __version__
 from pointcept_msm.files.atomic import replace_file
 from pointcept_msm.probing.evaluate import Outcome
 from pointcept_msm.probing.metrics import class_iou
-from pointcept_msm.runtime.environment import git_revision, package_version
+from pointcept_msm.runtime.environment import git_revision
 
 MAIN = {"knn_mIoU": "kNN", "linear_mIoU": "linear"}
 INSTANCES = {name: name for name in ("AP25", "AP50", "AP")}
@@ -89,7 +90,7 @@ def summarise(values: Sequence[float]) -> dict[str, float | None]:
 
 def build_results(rows: Sequence[Row], settings: dict | None = None, names: Sequence[str] = ()) -> dict:
     """Everything of a report as plain data; names: of the classes."""
-    facts = dict(git_revision=git_revision(), version=package_version(), settings=settings or {}, classes=list(names))
+    facts = dict(git_revision=git_revision(), version=__version__, settings=settings or {}, classes=list(names))
     return facts | dict(rows=[row.to_plain() for row in rows])
 
 

@@ -1,11 +1,8 @@
 """Process-group helpers that are no-ops in a single process (Pointcept's names where it has one)."""
 
-import os
-
-import torch
 import torch.distributed as dist
 
-_CPU_GROUP = None  # made once: object gathers and votes must not touch the GPU
+_CPU_GROUP = None  # made once: gathers of objects must not touch the GPU
 
 
 def is_distributed():
@@ -24,13 +21,6 @@ def is_main_process():
     return get_rank() == 0
 
 
-def get_device():
-    """The device of this process: its own GPU when there is one, the CPU otherwise."""
-    if not torch.cuda.is_available():
-        return torch.device("cpu")
-    return torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0)) if is_distributed() else 0)
-
-
 def synchronize():
     """Wait until every process is here."""
     if get_world_size() > 1:
@@ -44,24 +34,6 @@ def all_gather(value):
     gathered = [None] * get_world_size()
     dist.all_gather_object(gathered, value, group=_cpu_group())
     return gathered
-
-
-def broadcast(value):
-    """Rank 0's value on every process."""
-    if get_world_size() == 1:
-        return value
-    box = [value]
-    dist.broadcast_object_list(box, src=0, group=_cpu_group())
-    return box[0]
-
-
-def any_process(flag):
-    """True everywhere if `flag` is true in at least one process; runs on the CPU."""
-    if get_world_size() == 1:
-        return bool(flag)
-    vote = torch.tensor(int(flag))
-    dist.all_reduce(vote, op=dist.ReduceOp.MAX, group=_cpu_group())
-    return bool(vote.item())
 
 
 def reduce_sum_(tensor):

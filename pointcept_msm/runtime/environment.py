@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from pointcept_msm import __version__
 from pointcept_msm.runtime import comm
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -70,11 +71,6 @@ def close_log():
     return logger
 
 
-def package_version():
-    """The version of pointcept_msm."""
-    return sys.modules["pointcept_msm"].__version__  # whoever is here has imported it
-
-
 def git_revision(root=ROOT):
     """Short commit of the checkout whose sources these are, '+' when files differ from it; 'unknown' without git, and
     for an installed copy, whatever repository its environment lies in."""
@@ -103,6 +99,6 @@ def describe_environment():
     """One line a run's log opens with."""
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else f"CPU, {torch.get_num_threads()} threads"
     return (
-        f"pointcept_msm {package_version()} (git {git_revision()}), Python {platform.python_version()}, "
+        f"pointcept_msm {__version__} (git {git_revision()}), Python {platform.python_version()}, "
         f"torch {torch.__version__}, numpy {np.__version__}, {device}"
     )

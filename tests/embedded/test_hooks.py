@@ -6,16 +6,16 @@ import pytest
 import torch
 from torch import nn
 
-from pointcept_msm.embedded.checkpoint_loader import load_weights, rename_keys
+from pointcept_msm.embedded.hooks import load_weights, rename_keys
+from pointcept_msm.embedded.registry import HOOKS
 from pointcept_msm.files.weights import save_checkpoint
-from pointcept_msm.host import build_hooks
 from pointcept_msm.runtime.errors import UserError
 from tests import toy
 
 
 def test_a_name_that_is_not_there_gets_the_nearest():
     with pytest.raises(UserError, match=r"'IterationTime' is not .*did you mean 'IterationTimer'"):
-        build_hooks([dict(type="IterationTime")])
+        HOOKS.build(dict(type="IterationTime"))
 
 
 def test_loading_says_what_did_not_match(caplog):
@@ -56,9 +56,3 @@ def test_weights_of_a_network_into_a_trainer(tmp_path, suffix):
     trainer.before_train()
     assert torch.equal(trainer.model.student["backbone"].weight, torch.full((2, 4), 7.0))
     trainer.close()
-
-
-def test_a_missing_weight_file_is_refused(tmp_path):
-    trainer = toy.build_trainer(tmp_path, ["weight=nowhere.pth"])
-    with pytest.raises(UserError, match=r"^nowhere\.pth does not exist"):
-        trainer.train()

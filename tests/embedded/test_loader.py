@@ -38,11 +38,6 @@ def test_scenes_with_different_fields_are_named(odd):
     assert isinstance(failed, SceneError) and "s2, s3 only some have segment" in str(failed)
 
 
-def test_mixing_is_refused_by_name(tmp_path):
-    with pytest.raises(UserError, match=r"mix_prob is 0\.8: .*set mix_prob=0"):
-        toy.build_trainer(tmp_path, ["mix_prob=0.8"])
-
-
 def test_sampler_is_a_function_of_seed_and_epoch():
     sampler = EpochSampler(10, seed=1)
     sampler.set_epoch(0)

@@ -7,7 +7,6 @@ import torch
 from torch import nn
 
 from pointcept_msm.embedded.optimizer import build_optimizer, build_scheduler
-from pointcept_msm.runtime.training_state import to_plain
 
 
 def build_model():
@@ -37,13 +36,9 @@ def test_nothing_to_train_is_refused():
         build_optimizer(dict(type="Adam", lr=0.1), build_model().requires_grad_(False))
 
 
-def make_optimizer():
-    return torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=1.0, momentum=0.9)
-
-
 def run(steps, **cycle):
     """(rates, momenta) of every step."""
-    optimizer, seen = make_optimizer(), []
+    optimizer, seen = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=1.0, momentum=0.9), []
     scheduler = build_scheduler(dict(type="OneCycleLR", max_lr=2.0, total_steps=steps, **cycle), optimizer)
     for _ in range(steps):
         seen.append((optimizer.param_groups[0]["lr"], optimizer.param_groups[0]["momentum"]))
@@ -66,13 +61,10 @@ def fall(share):
     return (1 + math.cos(math.pi * share)) / 2
 
 
-@pytest.mark.parametrize(
-    ("steps", "three_phase"),
-    [*((steps, False) for steps in (1, 2, 5, 19, 20, 21, 60)), *((steps, True) for steps in (1, 2, 20))],
-)
-def test_one_cycle_of_any_length(steps, three_phase):
+@pytest.mark.parametrize("steps", [1, 2, 5, 19, 20, 21, 60])
+def test_one_cycle_of_any_length(steps):
     """A warm-up of a step or less (up to 20 steps here) is none: from the peak, and only down."""
-    rates, momenta = run(steps, pct_start=0.05, div_factor=10.0, final_div_factor=100.0, three_phase=three_phase)
+    rates, momenta = run(steps, pct_start=0.05, div_factor=10.0, final_div_factor=100.0)
     assert rates == pytest.approx([one_cycle(step, steps) for step in range(steps)])
     if steps <= 20:
         assert list(rates) == sorted(rates, reverse=True) and rates[0] == pytest.approx(2.0)
@@ -84,22 +76,3 @@ def test_one_cycle_may_warm_up_to_the_end(steps):
     """The step of the schedule after the last one of the run must not fail."""
     rates, _ = run(steps, pct_start=1.0)
     assert rates[-1] == pytest.approx(2.0)
-
-
-def test_the_state_survives_a_safe_load(tmp_path):
-    pairs = []
-    for _ in range(2):
-        optimizer = make_optimizer()
-        pairs.append((optimizer, build_scheduler(dict(type="OneCycleLR", max_lr=1.0, total_steps=20), optimizer)))
-    (optimizer, scheduler), (other, again) = pairs
-    for _ in range(12):
-        optimizer.step()
-        scheduler.step()
-    torch.save(to_plain([optimizer.state_dict(), scheduler.state_dict()]), tmp_path / "state")
-    states = torch.load(tmp_path / "state", weights_only=True)
-    other.load_state_dict(states[0])
-    again.load_state_dict(states[1])
-    for pair in pairs:
-        pair[0].step()
-        pair[1].step()
-    assert other.param_groups[0]["lr"] == optimizer.param_groups[0]["lr"]

@@ -28,7 +28,7 @@ def trainer():
     model = MSM(dict(type="MSM-HUNet-v1m1", **TINY), mask_patch=0.4)
     optimizer = torch.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=0.1)
     scheduler = SimpleNamespace(last_epoch=0)
-    cfg = dict(scheduler=dict(total_steps=STEPS))
+    cfg = SimpleNamespace(scheduler=SimpleNamespace(total_steps=STEPS))
     return SimpleNamespace(model=model, optimizer=optimizer, scheduler=scheduler, cfg=cfg, comm_info={})
 
 

@@ -143,12 +143,11 @@ def test_training_checkpoint(tmp_path):
     for name in ("student", "teacher"):
         network = load_networks(tmp_path / f"{name}.safetensors")[0]
         state |= {f"{name}.backbone.{key}": value for key, value in network.state_dict.items()}
+    said = dict(network=dict(config=NETWORK, meta=dict(grid_size=0.1)))
     for prefix in ("", "module."):
         path = tmp_path / "model_last.pth"
-        torch.save(dict(state_dict={prefix + key: value for key, value in state.items()}, epoch=1), path)
-        cfg = make_config(tmp_path, path, baselines=())
-        cfg.model, cfg.grid_size = dict(type="MSM-v1m1", backbone=NETWORK), 0.1
-        rows = MSMProbeTester(cfg).test()["rows"]
+        torch.save(dict(state_dict={prefix + key: value for key, value in state.items()}, msm=said), path)
+        rows = run(tmp_path, path, baselines=())["rows"]
         assert {row["checkpoint"] for row in rows} == {digest_file(path)[:16]}
         for row, other in zip(rows, exported["rows"], strict=True):
             assert row | {"checkpoint": ""} == other | {"checkpoint": ""}
@@ -233,7 +232,8 @@ def test_weights_that_are_not_there(tmp_path):
     with pytest.raises(ValueError, match="no weights"):
         load_networks(tmp_path / "x.safetensors")
     torch.save(dict(state_dict={"backbone.conv.weight": torch.zeros(1)}), tmp_path / "a.pth")
+    with pytest.raises(ValueError, match=r"holds weights only, and no config.py beside it"):
+        load_networks(tmp_path / "a.pth")
+    (tmp_path / "config.py").write_text(f"model = dict(backbone={NETWORK!r})\n")
     with pytest.raises(ValueError, match=r"only backbone\.conv"):
-        load_networks(tmp_path / "a.pth", run=dict(config=NETWORK, meta={}))
-    with pytest.raises(ValueError, match=r"needs model\.backbone"):
         load_networks(tmp_path / "a.pth")

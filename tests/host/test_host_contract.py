@@ -9,49 +9,17 @@ from pathlib import Path
 import pytest
 
 from pointcept_msm import host
-from pointcept_msm.host import DATASETS, HOOKS, MODELS, TRANSFORMS, Compose, Config, HookBase, build_hooks, build_model
+from pointcept_msm.host import DATASETS, MODELS, TRANSFORMS, Compose, Config, build_model
 from pointcept_msm.host.run_config import merge_options
 from pointcept_msm.runtime.errors import UserError
-
-EVENTS = ("before_train", "before_epoch", "before_step", "after_step", "after_epoch", "after_train")
 
 
 def test_host_is_the_one_asked_for():
     assert os.environ["MSM_HOST"] == host.HOST
 
 
-def test_every_shared_name_is_there():
-    assert all(getattr(host, name) is not None for name in host.__all__)
-    assert all(hasattr(HookBase(), event) for event in EVENTS)
-
-
 def test_importing_the_package_has_registered_the_datasets():
     assert "MSMScenesDataset" in DATASETS.module_dict
-
-
-def test_a_name_registers_once():
-    @MODELS.register_module("MSM-Once")
-    class First:
-        pass
-
-    with pytest.raises(KeyError, match="MSM-Once"):
-        MODELS.register_module("MSM-Once")(type("Second", (), {}))
-    MODELS.module_dict.pop("MSM-Once")
-    assert First
-
-
-def test_register_accepts_the_same_class_again_and_no_other():
-    def make(attribute):
-        cls = type("Again", (), {"attribute": attribute})
-        cls.__qualname__ = "Again"
-        return cls
-
-    host.register(MODELS, "MSM-Again")(make(1))
-    host.register(MODELS, "MSM-Again")(make(2))
-    assert MODELS.get("MSM-Again").attribute == 2
-    with pytest.raises(KeyError, match="MSM-Again"):
-        host.register(MODELS, "MSM-Again")(type("Other", (), {}))
-    MODELS.module_dict.pop("MSM-Again")
 
 
 def test_unknown_name_is_named():
@@ -69,17 +37,6 @@ def test_build_model_copies_its_config():
     assert build_model(config.model).first == 2
     assert list(config.model.parts) == [1, 2] and config.model.type == "MSM-Greedy"
     MODELS.module_dict.pop("MSM-Greedy")
-
-
-def test_build_hooks_keeps_the_order():
-    class Numbered(HookBase):
-        def __init__(self, number):
-            self.number = number
-
-    host.register(HOOKS, "MSMNumbered")(Numbered)
-    hooks = build_hooks(Config(dict(hooks=[dict(type="MSMNumbered", number=i) for i in (2, 1)])).hooks)
-    assert [hook.number for hook in hooks] == [2, 1]
-    HOOKS.module_dict.pop("MSMNumbered")
 
 
 def test_compose_applies_in_order_and_none_is_nothing():

@@ -10,10 +10,8 @@ import numpy as np
 import pytest
 
 from pointcept_msm.datasets.voxelise import voxelise
-from pointcept_msm.features.extractor import build_extractor
 from pointcept_msm.files.scene_io import check_scene, save_scene
 from tests import toy
-from tests.probe_toy import NETWORK
 from tests.robustness import msm_run
 from tests.tools.scene_tools import call, write_weights
 
@@ -78,32 +76,12 @@ def test_the_tool_gives_features_of_every_scene(tmp_path, capsys):
     assert np.abs(feats["nan_normal"] - feats["float_color"]).max() > 1e-3, "the normals are read"
 
 
-@pytest.mark.parametrize("name", SCENES)
-def test_extraction(name):
-    scene = paint(SCENES[name])
-    extractor = build_extractor(None, NETWORK, dict(grid_size=0.1, feat_keys=["color", "normal"]))
-    features = extractor.extract(scene)
-    assert features.shape == (len(scene["coord"]), 24) and np.isfinite(features).all()
-    if name == "duplicates":
-        assert (features == features[0]).all()
-
-
 def test_training(tmp_path):
     """All of them in one set: steps are taken, none is skipped, the weights stay finite."""
     scenes = write_all(tmp_path / "rooms/train")
     trainer = msm_run.train(tmp_path, epoch=2, eval_epoch=1)
     assert trainer.global_step == len(scenes) == 10 and trainer.skipped_steps == 0
     assert all(bool(value.isfinite().all()) for value in trainer.model.state_dict().values())
-
-
-def test_broken_normals_and_fractions_are_worked_with(tmp_path):
-    scene = paint(make_gap(1.0))
-    scene["normal"][::3] = np.nan
-    extractor = build_extractor(None, NETWORK, dict(grid_size=0.1, feat_keys=["color", "normal"]))
-    assert np.isfinite(extractor.extract(scene)).all()
-    integers = extractor.extract(dict(scene, color=scene["color"].astype(np.int64)))
-    fractions = extractor.extract(dict(scene, color=scene["color"] / 255))
-    np.testing.assert_allclose(integers, fractions, atol=1e-5)
 
 
 def test_voxels_never_wrap_around():

@@ -14,7 +14,7 @@ from pointcept_msm.features.extractor import load
 from pointcept_msm.files.torch_files import read_torch_file
 from pointcept_msm.files.weights import load_checkpoint
 from tests import toy
-from tests.probe_toy import NETWORK, make_weights
+from tests.probe_toy import make_weights
 from tests.robustness.msm_run import find_differences, read
 from tests.robustness.mutations import assert_explained, byte_edits, patch_archive, quietly, time_limit
 
@@ -65,7 +65,7 @@ def check_training_checkpoint(bench, edit, inside, index):
     content = attempt(lambda: read_torch_file(path), path)
     if content is not None and not inside:
         assert find_differences(content, read(bench / "intact.pth")) == []
-    attempt(lambda: load_networks(path, run=dict(config=NETWORK, meta={})))
+    attempt(lambda: load_networks(path))
 
 
 EXPORT = dict(edit=byte_edits())
