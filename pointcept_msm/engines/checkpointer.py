@@ -13,11 +13,10 @@ import torch
 
 from pointcept_msm.engines.export import count_steps, describe_network, export_networks
 from pointcept_msm.files.atomic import copy_file, remove_leftovers, replace_file
-from pointcept_msm.files.torch_files import read_torch_file
 from pointcept_msm.host import HOOKS, HookBase, register
 from pointcept_msm.host.run_files import keep_train_config
 from pointcept_msm.runtime import comm
-from pointcept_msm.runtime.training_state import capture, restore_hooks
+from pointcept_msm.runtime.training_state import capture
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 NEW, LAST, PREVIOUS, BEST = "model_new.pth", "model_last.pth", "model_last.prev.pth", "model_best.pth"
@@ -70,9 +69,6 @@ class MSMCheckpointer(HookBase):
             trainer.logger.info("MSMCheckpointer saves after each epoch: every_steps needs the embedded host")
         if comm.is_main_process():
             keep_train_config(self.folder.parent)
-        if trainer.cfg.resume and trainer.cfg.weight:
-            state = read_torch_file(trainer.cfg.weight).get("msm") or {}
-            restore_hooks(trainer, state.get("hooks", []))
 
     def after_step(self):
         if not self.exact:

@@ -38,8 +38,6 @@ from pointcept_msm.runtime.environment import describe_environment, mix_seed, se
 from pointcept_msm.runtime.errors import UserError
 from pointcept_msm.runtime.training_state import warn_unread
 
-NO_MAX_STEPS = "max_steps is read in the embedded host only: set epoch, or MSM_HOST=embedded."
-
 
 def restore_config(state):
     """Rebuild a config from its state; unpickling calls it, so importing this module registers our classes first."""
@@ -96,7 +94,7 @@ class MSMTrainer(Trainer):
 
     def __init__(self, cfg):
         if cfg.get("max_steps") is not None:
-            raise UserError(NO_MAX_STEPS)
+            raise UserError("max_steps is read in the embedded host only: set epoch, or MSM_HOST=embedded.")
         if cfg.weight and not cfg.resume and not os.path.isfile(cfg.weight):
             raise UserError(f"no checkpoint at {cfg.weight}: give an existing file as weight (-w), or none.")
         if any(str(part.get("type")).startswith("MSM") for part in (cfg.model, cfg.model.get("backbone") or {})):

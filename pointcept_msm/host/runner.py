@@ -20,8 +20,6 @@ if HOST == "pointcept":
     from pointcept.engines.defaults import default_setup as pointcept_setup
     from pointcept.engines.launch import launch as pointcept_launch
 
-    from pointcept_msm.host.pointcept import NO_MAX_STEPS
-
 TIMEOUT = timedelta(minutes=60)
 LOCK_SECONDS = 7  # data workers of a killed run notice within 5 s, and may hold its lock as long
 
@@ -32,8 +30,6 @@ def run_training(config_file, options=(), num_gpus=1, num_machines=1, machine_ra
     for key in ("model", "optimizer", "scheduler", "data"):
         if not cfg.get(key):
             raise UserError(f"the config {config_file} has no {key}, without which nothing can be trained.")
-    if HOST == "pointcept" and cfg.max_steps is not None:
-        raise UserError(NO_MAX_STEPS)
     if os.environ.get("RANK", "0") == "0":
         refuse_overwrite(cfg)
     _launch(train_worker, cfg, "config.py", num_gpus, num_machines, machine_rank, dist_url)

@@ -99,11 +99,9 @@ def write_rng(state):
 def capture(trainer, epoch):
     """The checkpoint of a trainer; `epoch` counts finished epochs. Every process must call it, rank 0 uses the result.
 
-    Keys are those of Pointcept's checkpoints plus "msm": the hooks' states, and from the embedded trainer its place.
+    Keys are those of Pointcept's checkpoints plus "msm": from the embedded trainer, its place.
     """
     scaler = getattr(trainer, "scaler", None)
-    states = [hook.state_dict() if hasattr(hook, "state_dict") else None for hook in trainer.hooks]
-    place = capture_place(trainer, epoch) if getattr(trainer, "resumes_exactly", False) else {}
     checkpoint = {
         "epoch": epoch,
         "state_dict": dict(trainer.model.state_dict()),
@@ -111,13 +109,15 @@ def capture(trainer, epoch):
         "scheduler": trainer.scheduler.state_dict(),
         "scaler": None if scaler is None else scaler.state_dict(),
         "best_metric_value": float(trainer.best_metric_value),
-        "msm": {**place, "hooks": [[type(hook).__name__, state] for hook, state in zip(trainer.hooks, states)]},
+        "msm": capture_place(trainer, epoch) if getattr(trainer, "resumes_exactly", False) else {},
     }
     return to_plain(checkpoint)
 
 
 def capture_place(trainer, epoch):
-    """Place in the epoch, what must be the same on resume, random states of all processes, gradients that wait."""
+    """Place in the epoch, what must be the same on resume, states of hooks and of all processes' generators, gradients
+    that wait."""
+    states = [hook.state_dict() if hasattr(hook, "state_dict") else None for hook in trainer.hooks]
     waiting = trainer._gradient_accumulation_counter
     named = trainer.model.named_parameters() if waiting else ()
     return {
@@ -126,6 +126,7 @@ def capture_place(trainer, epoch):
         "skipped": trainer.skipped_steps,
         "skipped_in_row": trainer.skipped_in_row,
         **describe_length(trainer),
+        "hooks": [[type(hook).__name__, state] for hook, state in zip(trainer.hooks, states)],
         "rng": comm.all_gather(read_rng()),
         "waiting": waiting,
         "gradients": {name: p.grad for name, p in named if p.grad is not None},
@@ -155,13 +156,22 @@ def check_same_run(trainer, state):
 
 
 def restore_hooks_and_rng(trainer, state):
-    """Second half of a resume, after every hook's before_train: hook states, gradients, random states."""
-    restore_hooks(trainer, state.get("hooks", []))
+    """Second half of a resume, after every hook's before_train: hook states, by class name in order, gradients that
+    wait, random states."""
+    waiting = list(state["hooks"])
+    if [type(hook).__name__ for hook in trainer.hooks] != [name for name, _ in waiting]:
+        trainer.logger.warning("the hooks differ from the checkpoint's: those of the same name get their state back.")
+    for hook in trainer.hooks:
+        match = next((entry for entry in waiting if entry[0] == type(hook).__name__), None)
+        if match is not None:
+            waiting.remove(match)
+            if match[1] is not None:
+                hook.load_state_dict(match[1])
     parameters = dict(trainer.model.named_parameters())
-    for name, gradient in state.get("gradients", {}).items():
+    for name, gradient in state["gradients"].items():
         parameters[name].grad = gradient.to(parameters[name].device)
-    trainer._gradient_accumulation_counter = state.get("waiting", 0)
-    rng = state.get("rng", [])
+    trainer._gradient_accumulation_counter = state["waiting"]
+    rng = state["rng"]
     if len(rng) == comm.get_world_size():
         write_rng(rng[comm.get_rank()])
     else:
@@ -169,17 +179,3 @@ def restore_hooks_and_rng(trainer, state):
             f"the run is resumed by {comm.get_world_size()} processes, its checkpoint was made by {len(rng)}: "
             "random states start anew, so it goes on, but not to the bit as it would have."
         )
-
-
-def restore_hooks(trainer, states):
-    """Give hooks their saved states back, matched by class name in order."""
-    names = [type(hook).__name__ for hook in trainer.hooks]
-    if names != [name for name, _ in states]:
-        trainer.logger.warning("the hooks differ from the checkpoint's: those of the same name get their state back.")
-    waiting = list(states)
-    for hook in trainer.hooks:
-        match = next((entry for entry in waiting if entry[0] == type(hook).__name__), None)
-        if match is not None:
-            waiting.remove(match)
-            if match[1] is not None:
-                hook.load_state_dict(match[1])
