@@ -21,7 +21,7 @@ def make_trainer(folder, **options):
     cfg |= dict(model=dict(type="MSM-v1m1", backbone=NETWORK), data=dict(train=dict(type="X", transform=transform)))
     model = MSM(dict(NETWORK), mask_patch=0.4)
     logger = SimpleNamespace(info=lambda *a: None)
-    facts = dict(global_step=7, scheduler=SimpleNamespace(last_epoch=7), comm_info={})
+    facts = dict(global_step=7, comm_info=dict(model_output_dict=dict(loss=torch.tensor(0.5))))
     return SimpleNamespace(cfg=Config(cfg), model=model, logger=logger, **facts)
 
 
@@ -33,8 +33,9 @@ def test_provenance_and_fills(tmp_path, licence, told):
     build_model(config).load_state_dict(state)
     assert all(torch.equal(v, state[k]) for k, v in trainer.model.teacher["backbone"].state_dict().items())
     expected = dict(
-        method="MSM", network="teacher", steps=7, seed=5, grid_size=0.05, licence=told, fill={"color": 127.5}
-    )
+        method="MSM", network="teacher", steps=7, epochs=2, loss=0.5, dataset="X", seed=5, grid_size=0.05, licence=told,
+        fill={"color": 127.5},
+    )  # fmt: skip
     assert {key: meta[key] for key in expected} == expected and meta["git_revision"] and meta["version"]
     assert load(tmp_path).fill == {"color": 127.5}
 

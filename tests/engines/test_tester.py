@@ -11,8 +11,6 @@ import torch.distributed as dist
 import torch.multiprocessing as mp
 
 from pointcept_msm.engines.tester import MSMProbeTester, build_options, load_networks
-from pointcept_msm.features import extractor
-from pointcept_msm.features.voxels import build_tiles
 from pointcept_msm.files.weights import digest_file
 from pointcept_msm.host import Config
 from tests.probe_toy import NETWORK, make_weights
@@ -98,28 +96,6 @@ def test_shuffled_labels_give_chance(tmp_path):
     assert row["metrics"]["knn1_mIoU"]["mean"] < 30
     (row,) = run(tmp_path, tmp_path, networks=("student",), baselines=(), train=train | dict(shuffled=False))["rows"]
     assert row["metrics"]["linear_mIoU"]["mean"] > 95
-
-
-def test_tiles_change_nothing(tmp_path, monkeypatch):
-    """Boxes too far apart to see each other, so that every tile's border is empty."""
-    tiles = []
-
-    def counted(*args):
-        parts = list(build_tiles(*args))
-        tiles.append(len(parts))
-        return parts
-
-    monkeypatch.setattr(extractor, "build_tiles", counted)
-    options = dict(networks=("student",), baselines=("random",), train=dict(spread=20, shuffled=True))
-    options["test"] = dict(spread=20)
-    whole = run(tmp_path, **options)
-    assert tiles == []
-    cut = run(tmp_path, tmp_path, max_voxels=40, **options)
-    assert min(tiles) > 1
-    for a, b in zip(whole["rows"], cut["rows"], strict=True):
-        for metric in ("knn_mIoU", "knn1_mIoU", "linear_mIoU"):
-            assert a["metrics"][metric]["mean"] == pytest.approx(b["metrics"][metric]["mean"], abs=0.3)
-            assert a["metrics"][metric]["mean"] < 50  # figures that hang on every neighbour
 
 
 def test_baselines_alone_need_no_weights(tmp_path):
