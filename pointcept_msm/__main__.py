@@ -47,9 +47,9 @@ def inspect_command(args) -> None:
         except UserError as error:
             failures.append(Failure(path, str(error)))
             continue
-        first, *doubts = str(inspect_scene(scene["coord"], voxel_size)).splitlines()
+        seen, doubts = inspect_scene(scene["coord"], voxel_size)
         voxels = count_voxels(scene["coord"], voxel_size)
-        print(f"{path}: {first}; {voxels} for {weights.stem}", *doubts, sep="\n  doubt: ")
+        print(f"{path}: {seen}; {voxels} for {weights.stem}", *doubts, sep="\n  doubt: ")
         for field in ("color", "normal", "segment", "instance"):
             print(f"  {field:<9}{describe_field(field, scene.get(field))}")
     report_failures(failures, len(args.scenes))

@@ -27,17 +27,11 @@ HALF_REACH = float(np.finfo(np.float16).max)
 
 
 class Extraction(NamedTuple):
-    """A scene as the network saw it: name, arrays, what was filled and how, its features (N, C) float32, and how long
-    they took, without reading the file. given: all that `FeatureExtractor.prepare` says of it, such as its points as
-    they are in the file.
-    """
+    """A scene as the network saw it, its features (N, C) float32, and how long they took, without reading the file."""
 
-    name: str
-    scene: dict
-    filled: dict[str, str]
+    scene: PreparedScene
     features: np.ndarray
     seconds: float
-    given: PreparedScene
 
 
 class Failure(NamedTuple):
@@ -88,15 +82,14 @@ def extract_command(args) -> None:
     check_outputs(args.out, named, ("npz", "json"))
     extractor = load_extractor(args)
     common = describe_extractor(extractor, args.weights) | {"mode": args.mode}
-    for done in extract_files(extractor, named, failures, args.mode):
-        facts = {"scene": named[done.name].name or done.name, **common}
-        facts |= {"filled": done.filled, "notes": done.given.notes}
-        facts["seconds"] = round(done.seconds, 2)
-        seconds += done.seconds
+    for scene, features, taken in extract_files(extractor, named, failures, args.mode):
+        facts = {"scene": named[scene.name].name or scene.name, **common}
+        facts |= {"filled": scene.filled, "notes": scene.notes, "seconds": round(taken, 2)}
+        seconds += taken
         try:
-            path = save_features(args.out, done.name, done.features, done.given.coord, facts, args.half)
+            path = save_features(args.out, scene.name, features, scene.coord, facts, args.half)
         except UserError as error:
-            failures.append(Failure(done.name, str(error)))
+            failures.append(Failure(scene.name, str(error)))
     print(
         f"{args.out}: features of {len(named) - len(failures)} scenes, {extractor.channels} channels; "
         f"{seconds:.1f} s, peak memory {peak_memory():.1f} GiB"
@@ -158,7 +151,7 @@ def extract_files(extractor, named, failures: list[Failure], mode="exact") -> It
             continue
         for note in (note for key, note in scene.notes.items() if key not in QUIET):
             tqdm.write(f"{name}: {note}", file=sys.stderr)
-        yield Extraction(name, scene.arrays, scene.filled, features, seconds, scene)
+        yield Extraction(scene, features, seconds)
 
 
 def report_failures(failures: Sequence[Failure], total: int) -> None:

@@ -4,6 +4,7 @@ Networks are told apart by what they return: ours give levels; Pointcept's point
 of points that it was pooled from; its sparse U-Nets one tensor, while their decoder stages can be listened to.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
@@ -90,12 +91,8 @@ def levels_of_stages(tensors: list) -> list[Level]:
     """SparseConvTensors as levels, fine to coarse; they come in the order in which the network ran."""
     ordered = sorted(tensors, key=lambda x: -x.spatial_shape[0])
     finest = ordered[0].spatial_shape[0]
-    return [Level(x.indices, x.features, 2 ** round_log2(finest / x.spatial_shape[0])) for x in ordered]
-
-
-def round_log2(ratio: float) -> int:
-    """Nearest integer exponent: spatial shapes halve with rounding."""
-    return round(torch.log2(torch.tensor(ratio)).item())
+    strides = [2 ** round(math.log2(finest / x.spatial_shape[0])) for x in ordered]  # shapes halve with rounding
+    return [Level(x.indices, x.features, stride) for x, stride in zip(ordered, strides)]
 
 
 def levels_of_point(point: dict, count: int) -> list[Level]:

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import shutil
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -21,10 +22,9 @@ def remove_leftovers(folder):
 
 
 @contextmanager
-def replace_file(path, mode="wb", before=None):
+def replace_file(path, mode="wb"):
     """Yield a file that becomes `path` when the block ends well; otherwise `path` keeps what it had.
 
-    before: called when the new file is whole and on the disk, just before it takes the place of the old one.
     Raises DiskError (an OSError) with one sentence when the disk is full or the folder cannot be written.
     """
     path = Path(path)
@@ -34,8 +34,6 @@ def replace_file(path, mode="wb", before=None):
             yield file
             file.flush()
             os.fsync(file.fileno())
-        if before is not None:
-            before()
         os.replace(temporary, path)
         _sync_folder(path.parent)
     except (OSError, RuntimeError) as error:
@@ -57,8 +55,7 @@ def copy_file(source, target):
         os.link(source, temporary)  # no copy of the bytes where the file system has links
     except OSError:
         with replace_file(target) as file, open(source, "rb") as old:
-            while block := old.read(1 << 24):
-                file.write(block)
+            shutil.copyfileobj(old, file)
         return
     os.replace(temporary, target)
     _sync_folder(Path(target).parent)

@@ -4,8 +4,6 @@ What the rules know of rooms: the floor is a plane at the low end, and furniture
 is between two and five metres high and has walls where its floor ends. They decide by a wide margin or not at all.
 """
 
-from typing import NamedTuple
-
 import numpy as np
 from scipy.spatial import cKDTree
 
@@ -26,36 +24,17 @@ FLOOR_GAP, SIDE_GAP = 0.2, 1.0  # metres
 AXES = ("x", "y", "z")
 
 
-class SceneReport(NamedTuple):
-    """extent (x, y, z) without the outermost 0.2 % of the points; spacing: from a point to the next, median; floor:
-    height of the lowest plane, None without one; planes: share of the points in the fullest slab at the ends of each
-    axis, (low, high); up: what looks most like the up axis; doubts: a sentence each. Lengths in the scene's unit.
+def inspect_scene(coord: np.ndarray, voxel_size: float | None = None) -> tuple[str, list[str]]:
+    """(size, density and floor in a sentence, doubts, a sentence each) of points (N, 3), taken as metres with z up.
+
+    The size is without the outermost 0.2 % of the points. voxel_size: of the network that is to see them, metres.
     """
-
-    points: int
-    extent: tuple[float, float, float]
-    spacing: float
-    floor: float | None
-    planes: dict[str, tuple[float, float]]
-    up: str
-    doubts: list[str]
-
-    def __str__(self):
-        size = " x ".join(f"{length:.4g}" for length in self.extent)
-        floor = "none found" if self.floor is None else f"{self.floor:.4g}"
-        first = f"{self.points:,} points, {size} m, {self.spacing:.3g} m apart; floor: {floor}"
-        return "\n".join([first, *self.doubts])
-
-
-def inspect_scene(coord: np.ndarray, voxel_size: float | None = None) -> SceneReport:
-    """Look at points (N, 3), taken as metres with z up; voxel_size: of the network that is to see them, metres."""
-    coord = np.asarray(coord)
     some = coord[:: max(1, len(coord) // SAMPLE)].astype(np.float64)
     low, high = np.quantile(some, [0.002, 0.998], axis=0)
     extent = np.maximum(high - low, 1e-9)
     place = np.clip((some - low) / extent, 0, 1 - 1e-9)  # (n, 3), 0 to 1 along each axis
     shares = [np.bincount((axis * SLABS).astype(int), minlength=SLABS) / len(place) for axis in place.T]
-    planes = {name: (float(s[:4].max()), float(s[-4:].max())) for name, s in zip(AXES, shares)}
+    planes = {name: (s[:4].max(), s[-4:].max()) for name, s in zip(AXES, shares)}  # fullest slab at either end
     below, inside = _find_furniture(place, extent)
     scores = {up: _floor(planes, up) + 0.5 * (below[up] - 0.5) for up in below}
     up = max(scores, key=scores.get)
@@ -63,11 +42,11 @@ def inspect_scene(coord: np.ndarray, voxel_size: float | None = None) -> SceneRe
     furnished = inside >= FURNISHED and below[up] >= LOW_FURNITURE and extent.min() > 0.1 * extent.max()
     up = up if certain and furnished else "z"
     spacing = _find_spacing(some, len(coord))
-    floor = (
-        float(low[2] + (shares[2][:4].argmax() + 0.5) / SLABS * extent[2]) if planes["z"][0] >= FLOOR_SHARE else None
-    )
+    floor = low[2] + (shares[2][:4].argmax() + 0.5) / SLABS * extent[2]
+    floor = f"{floor:.4g}" if planes["z"][0] >= FLOOR_SHARE else "none found"
+    seen = f"{len(coord):,} points, {_show_size(extent)} m, {spacing:.3g} m apart; floor: {floor}"
     doubts = [] if len(coord) < FEWEST else _doubt(place, extent, planes, up, spacing, voxel_size, furnished)
-    return SceneReport(len(coord), tuple(map(float, extent)), spacing, floor, planes, up, doubts)
+    return seen, doubts
 
 
 def find_strays(coord: np.ndarray) -> tuple[np.ndarray, str | None]:
@@ -135,7 +114,7 @@ def _share_walled(place, extent, up):
 
 
 def _doubt(place, extent, planes, up, spacing, voxel_size, furnished):
-    size = " x ".join(f"{length:.4g}" for length in extent)
+    size = _show_size(extent)
     doubts, height = [], extent[AXES.index(up[-1])]
     if extent.max() < 1e-6:
         return ["all its points lie in one place"]
@@ -167,6 +146,10 @@ def _doubt(place, extent, planes, up, spacing, voxel_size, furnished):
             f"unit is not metres, give scale; if it is, give voxel_size={_round(extent.max() / 100)}"
         )
     return doubts
+
+
+def _show_size(extent):
+    return " x ".join(f"{length:.4g}" for length in extent)
 
 
 def _round(value):

@@ -149,7 +149,7 @@ def _read_npz(path):
 
 
 def _read_pth(path):
-    return _require_coord(name_fields(read_torch_file(path, arrays=True), path), path)
+    return _require_coord(name_fields(read_torch_file(path), path), path)
 
 
 def _require_coord(arrays, path):

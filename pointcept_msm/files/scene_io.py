@@ -87,7 +87,7 @@ def save_scene(path, scene: Mapping) -> None:
 
 def warn_of_doubts(scene: Mapping, source: str) -> None:
     """Say what `inspect_scene` doubts of a checked scene of a data set, such as its unit."""
-    for doubt in inspect_scene(scene["coord"]).doubts:
+    for doubt in inspect_scene(scene["coord"])[1]:
         LOGGER.warning("%s: %s (in a config: data.train.up, data.train.scale)", source, doubt)
 
 

@@ -1,15 +1,15 @@
-"""What somebody else wrote, read as data: a `.pth` of tensors and plain values, and the config.py beside it.
+"""What somebody else wrote, read as data: a `.pth` of tensors, arrays and plain values, and the config.py beside it.
 
 Nothing in either is ever run.
 """
 
 import ast
+import codecs
 import pickle
 import re
 import warnings
 import zipfile
 from collections.abc import Mapping, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -22,10 +22,10 @@ DDP_PREFIX = "module."
 SAFE_OLD_FILES = tuple(map(int, torch.__version__.split(".")[:2])) >= (2, 6)
 
 
-def read_torch_file(path, arrays: bool = False) -> dict:
+def read_torch_file(path) -> dict:
     """The dictionary in a `.pth` file, on the CPU. Objects that would run code are refused, not loaded.
 
-    arrays: numpy arrays are taken as well as tensors. UserError: no file, code in it, damaged, or not a dictionary.
+    UserError: no file, code in it, damaged, or not a dictionary.
     """
     path = Path(path)
     require_regular(path)
@@ -35,7 +35,7 @@ def read_torch_file(path, arrays: bool = False) -> dict:
             "(CVE-2025-32434): save it again with torch.save, or install torch 2.6 or newer"
         )
     try:
-        with warnings.catch_warnings(), _allowing(_array_globals() if arrays else []):
+        with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # torch remarks on odd pickles; what it then refuses is said below
             _check_sums(path)
             content = torch.load(path, map_location="cpu", weights_only=True)
@@ -51,23 +51,10 @@ def read_torch_file(path, arrays: bool = False) -> dict:
     return content
 
 
-@contextmanager
-def _allowing(classes):
-    """`torch.serialization.safe_globals`, which torch 2.4 has not yet."""
-    if hasattr(torch.serialization, "safe_globals"):
-        with torch.serialization.safe_globals(classes):
-            yield
-    else:
-        torch.serialization.add_safe_globals(classes)
-        yield
-
-
 def require_regular(path) -> None:
     """Refuse what is no regular file: reading a pipe or a device would never end. Links are followed."""
-    path = Path(path)
-    if not path.is_file():
-        kind = "is a link to nothing" if path.is_symlink() else "does not exist"
-        kind = "is no regular file (a folder, pipe or device)" if path.exists() else kind
+    if not Path(path).is_file():
+        kind = "is no regular file (a folder, pipe or device)" if Path(path).exists() else "does not exist"
         raise UserError(f"{path} {kind}; give a file that is there")
 
 
@@ -149,11 +136,24 @@ def _explain_refusal(path, text):
     )
 
 
-def _array_globals() -> list:
-    """What a pickled numpy array names, under the module paths of numpy 1 and 2; none of it runs foreign code."""
-    import _codecs
-
-    rebuild = np.zeros(1).__reduce__()[0]
+def _list_numpy_globals() -> list:
+    """What pickled arrays and numbers of numpy name, under the module paths of numpy 1 and 2; none of it runs foreign
+    code. Pointcept's older scenes are arrays, and its trainer saves the best metric as a number of numpy.
+    """
+    rebuild = [np.zeros(1).__reduce__()[0], np.float64(0).__reduce__()[0]]
+    renamed = [_rename(function, f"numpy.{core}.multiarray") for function in rebuild for core in ("core", "_core")]
     dtypes = {type(np.dtype(code)) for code in "?bBhHiIlLqQefd"}
-    paths = [f"numpy.{core}.multiarray._reconstruct" for core in ("core", "_core")]
-    return [np.ndarray, np.dtype, _codecs.encode, *dtypes, *((rebuild, path) for path in paths)]
+    return [np.ndarray, np.dtype, codecs.encode, *dtypes, *renamed]
+
+
+def _rename(function, module):
+    """The function as one of another module: torch before 2.6 knows what is allowed by these attributes alone."""
+
+    def renamed(*args):
+        return function(*args)
+
+    renamed.__module__, renamed.__name__, renamed.__qualname__ = module, function.__name__, function.__name__
+    return renamed
+
+
+torch.serialization.add_safe_globals(_list_numpy_globals())

@@ -72,7 +72,7 @@ def load_checkpoint(path):
             f"{path} is damaged or not a safetensors file ({error}): copy it again, or turn another format into one "
             "with tools/convert_checkpoint.py."
         ) from error
-    config, meta = (_read_json(path, name, metadata) for name in ("config", "meta"))
+    config, meta = _read_texts(path, metadata)
     if metadata.get("checksum", sum_tensors(state_dict)) != sum_tensors(state_dict):
         raise UserError(f"{path} is damaged: its weights do not match their checksum; copy or export it again.")
     broken = [n for n, v in state_dict.items() if v.is_floating_point() and not bool(v.isfinite().all())]
@@ -131,11 +131,7 @@ def download_weights(address: str) -> Path:
 
 def digest_file(path) -> str:
     """SHA-256 of a file as hex, as `sha256sum` prints it: what names weights in tables, cards and descriptions."""
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
 
 
 def digest_tensors(state_dict, settings=None) -> str:
@@ -155,17 +151,15 @@ def sum_tensors(state_dict):
     return f"{total:08x}"
 
 
-def _read_json(path, name, metadata):
+def _read_texts(path, metadata):
+    """The dictionaries `config` and `meta` in a file's metadata."""
     try:
-        value = json.loads(metadata[name])
-    except KeyError:
-        found = ", ".join(sorted(metadata)) or "none"
+        texts = [json.loads(metadata[name]) for name in ("config", "meta")]
+    except (KeyError, ValueError, RecursionError):
+        texts = []
+    if not texts or not all(isinstance(text, dict) for text in texts):
         raise UserError(
-            f"{path} has no '{name}' in its metadata (found: {found}): it was not exported by this package; use "
-            "tools/convert_checkpoint.py."
-        ) from None
-    except (json.JSONDecodeError, RecursionError) as error:
-        raise UserError(f"{path} has a damaged '{name}' in its metadata ({error}): export it again.") from error
-    if not isinstance(value, dict):
-        raise UserError(f"{path} has a {type(value).__name__} as '{name}' in its metadata: export it again.")
-    return value
+            f"{path} has no sound config and meta in its metadata, so it was not exported by this package: use "
+            "tools/convert_checkpoint.py, or export it again."
+        )
+    return texts

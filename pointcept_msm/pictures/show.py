@@ -20,7 +20,7 @@ from pointcept_msm.features.batch import (
     name_scenes,
     report_failures,
 )
-from pointcept_msm.features.extractor import FeatureExtractor, load
+from pointcept_msm.features.extractor import FeatureExtractor, PreparedScene, load
 from pointcept_msm.files.atomic import replace_file
 from pointcept_msm.files.scene_files import load_array, write_scene_file
 from pointcept_msm.files.scene_io import turn_back
@@ -61,7 +61,7 @@ def show(scenes, extractor: FeatureExtractor | str | Path | None = None, level="
     done = []
     for scene in scenes if isinstance(scenes, (list, tuple)) else [scenes]:
         scene = extractor.prepare(scene)
-        done.append(Extraction(scene.name, scene.arrays, scene.filled, extractor.extract(scene), 0.0, scene))
+        done.append(Extraction(scene, extractor.extract(scene), 0.0))
     bases = fit_bases([each.features for each in done], extractor.levels)
     return draw_sheet(done, bases, extractor.levels, [find_level(level, extractor.levels)], **view)
 
@@ -76,14 +76,13 @@ def find_level(level, levels) -> str:
 
 def draw_sheet(done: Sequence[Extraction], bases, levels, shown: Sequence[str], **view) -> Image.Image:
     """Scenes as rows of one sheet, their colours (if all have any) and the layers `shown` as columns."""
-    background, pictures = view.get("background", "white"), []
+    columns, pictures = [*(["RGB"] if all(has_colors(each.scene) for each in done) else []), *shown], []
     for each in done:
+        coord, normal = each.scene.arrays["coord"], find_normals(each.scene)
         layers, _ = color_layers(each, bases, levels)
-        normal = find_normals(each)
-        columns = (["RGB"] if all("color" in d.scene and "color" not in d.filled for d in done) else []) + [*shown]
-        pictures.append([draw_layer(each.scene["coord"], normal, layers, key, **view)[0] for key in columns])
+        pictures.append([draw_layer(coord, normal, layers, key, **view)[0] for key in columns])
     titles = ["colours" if key == "RGB" else layers[key].title for key in columns]
-    return make_sheet(pictures, titles, [each.name for each in done], background)
+    return make_sheet(pictures, titles, [each.scene.name for each in done], view.get("background", "white"))
 
 
 def draw_layer(
@@ -111,30 +110,38 @@ def draw_scene(
     shown: the layer whose colours the `.ply` and `.png` have. prediction (N,): a layer of its own, as labels. names: of
     the classes. view: of `draw_layer`.
     """
-    done = done if prediction is None else done._replace(scene={**done.scene, "prediction": prediction})
-    coord, normal = done.scene["coord"], find_normals(done)
-    layers, embedding = color_layers(done, bases, levels, names)
-    paths = [Path(folder) / f"{done.name}.{kind}" for kind in ("ply", "png", "html")]
-    own = {"coord": done.given.coord, "normal": turn_back(normal, done.given.up)}
+    scene = done.scene
+    coord, normal = scene.arrays["coord"], find_normals(scene)
+    layers, embedding = color_layers(done, bases, levels, names, prediction)
+    paths = [Path(folder) / f"{scene.name}.{kind}" for kind in ("ply", "png", "html")]
+    own = {"coord": scene.coord, "normal": turn_back(normal, scene.up)}
     write_scene_file(paths[0], own | {"color": layers[shown].colors})
     picture, camera = draw_layer(coord, normal, layers, shown, **view)
     picture.save(paths[1])
     with replace_file(paths[2], "w") as file:
-        file.write(build_page(done.name, coord, normal, layers, embedding, shown, max_points))
+        file.write(build_page(scene.name, coord, normal, layers, embedding, shown, max_points))
     return paths, camera
 
 
-def color_layers(done: Extraction, bases: dict[str, PcaBasis], levels, names=None) -> tuple[dict, np.ndarray]:
+def has_colors(scene: PreparedScene) -> bool:
+    """Whether the scan has colours of its own."""
+    return "color" in scene.arrays and "color" not in scene.filled
+
+
+def color_layers(
+    done: Extraction, bases: dict[str, PcaBasis], levels, names=None, prediction=None
+) -> tuple[dict, np.ndarray]:
     """(everything a scene can be coloured by, features in the basis of all levels (N, K))."""
-    layers, scene = {}, done.scene
-    if "color" in scene and "color" not in done.filled:
-        layers["RGB"] = Layer("RGB", scene["color"].astype(np.uint8))
+    layers, arrays = {}, done.scene.arrays
+    if has_colors(done.scene):
+        layers["RGB"] = Layer("RGB", arrays["color"].astype(np.uint8))
     embedding = project(bases["all"], done.features)
     layers["PCA"] = Layer("PCA", _to_bytes(color_values(bases["all"], embedding)))
     for i, (name, edge, columns) in enumerate(levels):
         colors = _to_bytes(color_features(bases[name], done.features[:, columns]))
         layers[f"level {i}"] = Layer(f"level {i} · {100 * edge:g} cm", colors)
-    return layers | label_layers(scene, names), embedding
+    labelled = arrays if prediction is None else arrays | {"prediction": prediction}
+    return layers | label_layers(labelled, names), embedding
 
 
 def label_layers(scene: Mapping, names: Sequence[str] | None = None) -> dict[str, Layer]:
@@ -157,11 +164,11 @@ def label_layers(scene: Mapping, names: Sequence[str] | None = None) -> dict[str
     return layers
 
 
-def find_normals(done: Extraction) -> np.ndarray:
+def find_normals(scene: PreparedScene) -> np.ndarray:
     """Normals (N, 3) to draw with: the scan's own, else estimated; never a constant that the network was given."""
-    if "normal" in done.scene and not done.filled.get("normal", "").endswith(EVERYWHERE):
-        return done.scene["normal"]
-    return estimate_normals(done.scene["coord"])
+    if "normal" in scene.arrays and not scene.filled.get("normal", "").endswith(EVERYWHERE):
+        return scene.arrays["normal"]
+    return estimate_normals(scene.arrays["coord"])
 
 
 def _to_bytes(rgb):
@@ -201,11 +208,12 @@ def show_command(args) -> None:
             save_bases(Path(args.out) / "basis.npz", bases, {"weights_sha256": extractor.digest})
             scenes = tqdm(scenes, unit="picture", disable=None)
         for done in scenes:
-            names = args.names.split(",") if args.names else find_names(named[done.name])
+            name = done.scene.name
+            names = args.names.split(",") if args.names else find_names(named[name])
             try:
-                prediction = find_prediction(args.predictions, done.name, len(done.features))
+                prediction = find_prediction(args.predictions, name, len(done.features))
             except UserError as error:
-                failures.append(Failure(done.name, str(error)))
+                failures.append(Failure(name, str(error)))
                 continue
             some = dict(max_points=args.max_points, prediction=prediction, names=names)
             paths, camera = draw_scene(args.out, done, bases, extractor.levels, shown, **some, **view)
@@ -223,7 +231,7 @@ def show_command(args) -> None:
 
 def _keep_on_disk(done: Extraction, folder) -> Extraction:
     """The same with its features in a file of `folder`, read back piece by piece."""
-    path = Path(folder) / f"{done.name}.npy"
+    path = Path(folder) / f"{done.scene.name}.npy"
     np.save(path, done.features)
     return done._replace(features=np.load(path, mmap_mode="r"))
 

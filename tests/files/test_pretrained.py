@@ -11,7 +11,7 @@ import pytest
 import torch
 
 import pointcept_msm
-from pointcept_msm.features.extractor import FeatureExtractor, build_extractor
+from pointcept_msm.features.extractor import build_extractor
 from pointcept_msm.files import weights
 from tests.probe_toy import NETWORK, make_weights
 from tests.tools.scene_tools import make_scene
@@ -29,7 +29,7 @@ def test_a_saved_folder_gives_the_same_features(tmp_path, extractor):
     scene = make_scene()
     feat = extractor.extract(scene)
     path = extractor.save_pretrained(tmp_path / "whole")
-    again = FeatureExtractor.from_pretrained(tmp_path / "whole")
+    again = pointcept_msm.load(tmp_path / "whole")
     assert path == tmp_path / "whole/model.safetensors" and np.array_equal(again.extract(scene), feat)
     assert again.fill == {"color": 127.5} and again.voxel_size == 0.1
     told = json.loads((tmp_path / "whole/config.json").read_text())

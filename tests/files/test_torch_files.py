@@ -1,6 +1,7 @@
 """A stranger's .pth and config.py: read as data, never run."""
 
 import os
+import zipfile
 
 import numpy as np
 import pytest
@@ -25,7 +26,7 @@ def test_code_is_refused_unrun(tmp_path, old):
     path, marker = tmp_path / "x.pth", tmp_path / "marker"
     torch.save({"a": torch.ones(1), "b": MarksWhenLoaded(marker)}, path, _use_new_zipfile_serialization=not old)
     with pytest.raises(ValueError, match=r"holds Python code or objects \(.*system is in it\)") as caught:
-        read_torch_file(path, arrays=True)
+        read_torch_file(path)
     assert not marker.exists() and "\n" not in str(caught.value)
 
 
@@ -38,11 +39,31 @@ def test_before_torch_2_6_only_zip_archives_are_read(tmp_path, monkeypatch):
         read_torch_file(tmp_path / "True.pth")
 
 
-def test_arrays_only_where_they_are_asked_for(tmp_path):
-    torch.save({"a": np.ones(2)}, tmp_path / "x.pth")
-    assert read_torch_file(tmp_path / "x.pth", arrays=True)["a"].tolist() == [1, 1]
-    with pytest.raises(ValueError, match="numpy"):
-        read_torch_file(tmp_path / "x.pth")
+def as_before_torch_2_6():
+    """The table of allowed names as torch 2.4 and 2.5 build it."""
+    return {f"{f.__module__}.{f.__name__}": f for f in torch.serialization.get_safe_globals()}
+
+
+@pytest.mark.parametrize("old_torch", [False, True])
+@pytest.mark.parametrize("old_numpy", [False, True])
+def test_arrays_and_numbers_of_numpy(tmp_path, monkeypatch, old_torch, old_numpy):
+    """Arrays are Pointcept's older scenes; a number is the best metric in the checkpoints of its trainer."""
+    if old_torch:
+        monkeypatch.setattr(torch._weights_only_unpickler, "_get_user_allowed_globals", as_before_torch_2_6)
+    torch.save({"a": np.ones(2), "b": np.arange(3, dtype=np.int16), "best": np.float64(0.5)}, tmp_path / "new.pth")
+    path = rename_numpy(tmp_path / "new.pth", tmp_path / "old.pth") if old_numpy else tmp_path / "new.pth"
+    content = read_torch_file(path)
+    assert content["a"].tolist() == [1, 1] and content["b"].dtype == np.int16 and content["best"] == 0.5
+
+
+def rename_numpy(path, target):
+    """The archive as numpy 1 would have written it."""
+    with zipfile.ZipFile(path) as source, zipfile.ZipFile(target, "w") as archive:
+        for name in source.namelist():
+            content = source.read(name)
+            assert name != "new/data.pkl" or b"numpy._core.multiarray" in content
+            archive.writestr(name, content.replace(b"numpy._core.multiarray", b"numpy.core.multiarray"))
+    return target
 
 
 @pytest.mark.parametrize("damage", ["truncated", "flipped", "empty", "other"])
