@@ -6,18 +6,9 @@ too. `pointcept_msm.load()` returns a feature extractor with the shipped weights
 """
 
 import sys
-from importlib import import_module
 from pathlib import Path
 
 __version__ = "0.1.0"
-
-REGISTERING_MODULES = ("pointcept_msm.models", "pointcept_msm.datasets", "pointcept_msm.engines")
-
-
-def _register() -> None:
-    """Import every subpackage that registers classes."""
-    for name in REGISTERING_MODULES:
-        import_module(name)
 
 
 def _explain(error: ModuleNotFoundError) -> None:
@@ -33,7 +24,7 @@ def _explain(error: ModuleNotFoundError) -> None:
 # `python -m pointcept_msm.link` may come before torch is installed, so it registers nothing.
 if not (sys.argv[:1] == ["-m"] and f"{__name__}.link" in sys.orig_argv):
     try:
-        _register()
+        from pointcept_msm import datasets, engines, models  # noqa: F401  they register their classes
         from pointcept_msm.features.extractor import load  # noqa: F401
         from pointcept_msm.pictures.show import show  # noqa: F401
     except ModuleNotFoundError as error:

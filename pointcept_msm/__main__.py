@@ -2,8 +2,6 @@
 
 import shlex
 import sys
-from collections.abc import Callable
-from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -27,14 +25,6 @@ from pointcept_msm.link import PACKAGE, find_configs
 from pointcept_msm.pictures.show import add_show_arguments, show_command
 from pointcept_msm.runtime.command_line import OneSentenceParser, run_command
 from pointcept_msm.runtime.errors import UserError
-
-
-class Subcommand(NamedTuple):
-    """What it does, in one line for --help; what adds its arguments to a parser; what carries them out."""
-
-    summary: str
-    add_arguments: Callable
-    run: Callable
 
 
 def inspect_command(args) -> None:
@@ -91,13 +81,13 @@ def models_command(args) -> None:
     print("next: msm show SCENE --weights NAME")
 
 
-SUBCOMMANDS = {
-    "inspect": Subcommand("look at scans before use: size, density, fields", add_input_arguments, inspect_command),
-    "extract": Subcommand("features of scans, one vector a point, to files", add_extract_arguments, extract_command),
-    "show": Subcommand("pictures of features: .png, .ply, a page to click in", add_show_arguments, show_command),
-    "convert": Subcommand("other people's checkpoints to one safe file", add_convert_arguments, convert_command),
-    "probe": Subcommand("judge weights on labelled scenes, by a packaged config", add_probe_arguments, probe_command),
-    "models": Subcommand("the weights inside the package", lambda parser: None, models_command),
+SUBCOMMANDS = {  # summary for --help, what adds the arguments to a parser, what carries them out
+    "inspect": ("look at scans before use: size, density, fields", add_input_arguments, inspect_command),
+    "extract": ("features of scans, one vector a point, to files", add_extract_arguments, extract_command),
+    "show": ("pictures of features: .png, .ply, a page to click in", add_show_arguments, show_command),
+    "convert": ("other people's checkpoints to one safe file", add_convert_arguments, convert_command),
+    "probe": ("judge weights on labelled scenes, by a packaged config", add_probe_arguments, probe_command),
+    "models": ("the weights inside the package", lambda parser: None, models_command),
 }
 
 
@@ -111,19 +101,21 @@ def run(argv) -> int | None:
     parser = OneSentenceParser(prog="msm", description="Masked Scene Modeling: features of 3D scenes without labels.")
     parser.add_argument("--version", action="version", version=__version__)
     some = parser.add_subparsers(dest="name", metavar="COMMAND", required=True)
-    for name, (summary, add_arguments, _) in SUBCOMMANDS.items():
+    for name, (summary, add_arguments, carry_out) in SUBCOMMANDS.items():
         epilog = list_probes() if argv[:1] == [name] == ["probe"] else None
-        add_arguments(some.add_parser(name, help=summary, description=summary, epilog=epilog))
+        command = some.add_parser(name, help=summary, description=summary, epilog=epilog)
+        command.set_defaults(carry_out=carry_out)
+        add_arguments(command)
     args = parser.parse_args(argv or ["--help"])
-    return SUBCOMMANDS[args.name].run(args)
+    return args.carry_out(args)
 
 
 def run_subcommand(name: str, argv) -> int | None:
     """What a script in tools/ does that stands for one subcommand."""
-    summary, add_arguments, run = SUBCOMMANDS[name]
+    summary, add_arguments, carry_out = SUBCOMMANDS[name]
     parser = OneSentenceParser(description=summary)
     add_arguments(parser)
-    return run(parser.parse_args(argv))
+    return carry_out(parser.parse_args(argv))
 
 
 def list_probes() -> str:

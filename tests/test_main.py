@@ -116,7 +116,7 @@ def test_faults_of_ours_show_their_traceback(msm, monkeypatch):
     def fail(args):
         raise KeyError("ours")
 
-    monkeypatch.setitem(SUBCOMMANDS, "models", SUBCOMMANDS["models"]._replace(run=fail))
+    monkeypatch.setitem(SUBCOMMANDS, "models", (*SUBCOMMANDS["models"][:2], fail))
     with pytest.raises(KeyError):
         msm("models")
 

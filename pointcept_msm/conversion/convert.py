@@ -7,18 +7,18 @@ from pathlib import Path
 
 from pointcept_msm import __version__
 from pointcept_msm.conversion.sources import (
+    SOURCES,
     describe_network,
     find_run_network,
-    find_source,
     released_config,
     select_network,
 )
-from pointcept_msm.conversion.spunet import TYPE as SPUNET
-from pointcept_msm.conversion.spunet import infer_spunet_config, spunet_tensors
+from pointcept_msm.conversion.spunet import TYPE, infer_spunet_config, spunet_tensors
+from pointcept_msm.features.extractor import check_input_width
 from pointcept_msm.files.state_match import Match, list_names, match_state
-from pointcept_msm.files.torch_files import find_state_dict, read_torch_file
+from pointcept_msm.files.torch_files import find_state_dict, read_torch_file, require_regular
 from pointcept_msm.files.weights import digest_file, save_checkpoint
-from pointcept_msm.host import Config
+from pointcept_msm.host import Config, build_model
 from pointcept_msm.runtime.errors import UserError
 
 LOGGER = logging.getLogger("msm")
@@ -31,7 +31,7 @@ def add_convert_arguments(parser) -> None:
     """Arguments of `convert_command`."""
     parser.add_argument("input", metavar="IN", help="a .pth file; nothing in it is run")
     parser.add_argument("output", metavar="OUT", help="a .safetensors file")
-    parser.add_argument("--source", required=True, help="released, pointcept or spunet")
+    parser.add_argument("--source", required=True, choices=SOURCES, help="where IN comes from (docs/custom_data.md)")
     parser.add_argument("--network", help="student (default) or teacher; backbone of a spunet")
     parser.add_argument("--network-config", metavar="FILE", help=".json, or .py (it is run), of the network")
     parser.add_argument("--ignore", action="append", default=[], metavar="PATTERN", help="names to accept: 'head.*'")
@@ -64,11 +64,11 @@ def convert_checkpoint(
 ) -> Match:
     """Read `path` (.pth), match it with the network strictly, and write `out` (.safetensors).
 
-    network: student, teacher or backbone, as the source has (None: its first). meta: entries that override the
-    table's, such as grid_size, but not what the run itself says. UserError: the file, its network or its inputs are
-    not what the source's are; `out` is written only when all went well.
+    source: a key of SOURCES. network: student, teacher or backbone, as the source has (None: its first). meta: entries
+    that override the table's, such as grid_size, but not what the run itself says. UserError: the file, its network or
+    its inputs are not what the source's are; `out` is written only when all went well.
     """
-    table = find_source(source)
+    table = SOURCES[source]
     if Path(out).suffix != ".safetensors":
         raise UserError(f"the output is {str(out)!r}; its name must end in .safetensors")
     network, content = network or next(iter(table.prefixes)), read_torch_file(path)
@@ -126,14 +126,12 @@ def read_network_config(path) -> tuple[dict, dict]:
     give only your own. UserError: no file, no backbone in it.
     """
     path = Path(path)
-    if not path.is_file():
-        raise UserError(f"no config at {path}: give a .py config or a .json of the backbone's arguments")
+    require_regular(path)
     try:
-        content = json.loads(path.read_text(encoding="utf-8")) if path.suffix == ".json" else Config.fromfile(str(path))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} is not JSON ({error}): write the backbone's arguments as one object") from error
-    if isinstance(content, list) or not hasattr(content, "items"):
-        raise UserError(f"{path} holds a {type(content).__name__}: write the backbone's arguments as one object")
+        content = dict(json.loads(path.read_bytes())) if path.suffix == ".json" else None
+    except (ValueError, TypeError) as error:
+        raise UserError(f"{path} is no JSON object ({error}): write the backbone's arguments as one") from error
+    content = Config.fromfile(str(path)) if content is None else content
     backbone, meta = describe_network(content)
     if not backbone and "type" in content:
         return dict(content), {}
@@ -144,17 +142,13 @@ def read_network_config(path) -> tuple[dict, dict]:
 
 def expected_tensors(config) -> dict:
     """Every tensor of the network by name, with initial values where it can be built in any host."""
-    from pointcept_msm.host import build_model
-
-    if config["type"] == SPUNET:
+    if config["type"] == TYPE:
         return spunet_tensors(**config)
     return build_model(dict(config)).state_dict()
 
 
 def check_inputs(facts: Mapping, run: Mapping, config: Mapping, path) -> None:
     """UserError unless the inputs are known, as wide as the network takes them, and the voxels those of the run."""
-    from pointcept_msm.features.extractor import check_input_width
-
     if not facts.get("feat_keys"):
         raise UserError(
             f"nothing says what the {config.get('in_channels')} inputs of {path} are: name them in order, such as "

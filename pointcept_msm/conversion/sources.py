@@ -15,6 +15,7 @@ import torch
 from pointcept_msm.datasets.inputs import find_fills, find_grid_size
 from pointcept_msm.files.state_match import list_names, matches
 from pointcept_msm.files.torch_files import read_literal_config
+from pointcept_msm.models.hunet_v1m1 import MSMHUNet
 from pointcept_msm.runtime.errors import UserError
 from pointcept_msm.runtime.training_state import to_plain
 
@@ -63,13 +64,6 @@ SOURCES = {
 }
 
 
-def find_source(name: str) -> Source:
-    """The table of that name. UserError: none, with the names there are."""
-    if name not in SOURCES:
-        raise UserError(f"no source {name!r}; there are: {', '.join(SOURCES)}")
-    return SOURCES[name]
-
-
 def select_network(
     state: Mapping, source: Source, network: str, path="the file"
 ) -> tuple[dict[str, torch.Tensor], list[str]]:
@@ -95,8 +89,6 @@ def select_network(
 
 def released_config() -> dict:
     """Config of the released main network: the defaults of MSM-HUNet-v1m1, written out so that the file says all."""
-    from pointcept_msm.models.hunet_v1m1 import MSMHUNet
-
     arguments = inspect.signature(MSMHUNet).parameters.values()
     return {"type": "MSM-HUNet-v1m1", **{a.name: a.default for a in arguments if a.name != "output"}}
 

@@ -125,11 +125,7 @@ def read_ply(path: Path) -> dict:
             raise UserError(f"{path} is cut short: {len(rows)} of {count} vertices are there; write or copy it again")
         columns = {name: np.ascontiguousarray(rows[name]) for name, _ in properties}
     columns = {name: values.astype(values.dtype.newbyteorder("=")) for name, values in columns.items()}
-    texture = next((line.split(None, 2)[2] for line in lines if line.startswith("comment TextureFile ")), None)
-    fields = name_fields_of(columns)
-    if texture and "color" not in fields:
-        LOGGER.info("%s has its colour in the texture %s, not at its vertices", path, texture)
-    return fields
+    return name_fields_of(columns)
 
 
 def _row_type(properties, order):

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
-from scipy.spatial import cKDTree
 
 from pointcept_msm.pictures.render import contrast
 from pointcept_msm.runtime.errors import UserError
@@ -48,19 +47,6 @@ def color_table(count: int, names: Sequence[str] | None = None) -> np.ndarray:
     for label in (i for i in range(count) if known[i]):
         table[label] = known[label]
     return table
-
-
-def number_instances(instance: np.ndarray, coord: np.ndarray, colors: int = len(SPREAD)) -> np.ndarray:
-    """Colour numbers (N,) below `colors` for instances (N,), -1 for unknown: things side by side get different ones."""
-    ids, inverse = np.unique(np.where(instance < 0, -1, instance), return_inverse=True)
-    count = np.bincount(inverse)
-    middle = np.stack([np.bincount(inverse, axis) / count for axis in coord.T], 1)
-    _, near = cKDTree(middle).query(middle, k=np.arange(2, min(9, len(ids)) + 1)) if len(ids) > 1 else (0, [[]])
-    number = np.full(len(ids), -1)
-    for i in np.flatnonzero(ids >= 0):
-        used = {int(number[j]) for j in near[i] if number[j] >= 0}
-        number[i] = next(c for k in range(colors) if (c := (int(ids[i]) + k) % colors) not in used)
-    return number[inverse]
 
 
 def find_names(path) -> list[str] | None:

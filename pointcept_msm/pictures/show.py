@@ -25,7 +25,7 @@ from pointcept_msm.files.atomic import replace_file
 from pointcept_msm.files.scene_files import load_array, write_scene_file
 from pointcept_msm.files.scene_io import turn_back
 from pointcept_msm.files.weights import DEFAULT_WEIGHTS
-from pointcept_msm.pictures.labels import SPREAD, color_table, find_names, list_entries, number_instances
+from pointcept_msm.pictures.labels import SPREAD, color_table, find_names, list_entries
 from pointcept_msm.pictures.page import Layer, build_page
 from pointcept_msm.pictures.pca import (
     PcaBasis,
@@ -153,8 +153,7 @@ def label_layers(scene: Mapping, names: Sequence[str] | None = None) -> dict[str
             continue
         if key == "instance":
             found, place = np.unique(labels, return_inverse=True)
-            number = np.zeros(len(found), dtype=np.int64)
-            number[place] = number_instances(labels, scene["coord"])
+            number = np.where(found < 0, -1, np.arange(len(found)) % len(SPREAD))
             colors, named = color_table(len(SPREAD), ())[number], ["unknown" if i < 0 else str(i) for i in found]
             layers[key] = Layer(key, place, [(tuple(c.tolist()), name) for c, name in zip(colors, named)])
             continue

@@ -29,8 +29,8 @@ def test_the_released_network_needs_no_config(tmp_path):
 @pytest.mark.parametrize(
     "name, text, words",
     [
-        ("a.json", "{", "is not JSON"),
-        ("b.json", "[1]", "holds a list"),
+        ("a.json", "{", "is no JSON object"),
+        ("b.json", "[1]", "is no JSON object"),
         ("c.json", "{}", "names no network, only nothing"),
         ("d.py", "lr = 3", "names no network, only lr"),
     ],
@@ -39,7 +39,7 @@ def test_wrong_configs(tmp_path, name, text, words):
     (tmp_path / name).write_text(text)
     with pytest.raises(ValueError, match=words):
         read_network_config(tmp_path / name)
-    with pytest.raises(ValueError, match="no config at"):
+    with pytest.raises(ValueError, match="does not exist"):
         read_network_config(tmp_path / f"no-{name}")
 
 

@@ -1,4 +1,4 @@
-"""Voxels where the network is, equal to those of training; tiles: every voxel in one core, bounded size."""
+"""Tiles: every voxel in one core, bounded size."""
 
 import numpy as np
 

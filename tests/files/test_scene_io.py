@@ -1,8 +1,6 @@
 """Scenes from files: every format gives the same scene, every unusable one is refused in one sentence."""
 
-import io
 import logging
-import zipfile
 
 import numpy as np
 import pytest
@@ -68,18 +66,10 @@ def test_folder_aliases_and_narrow_types(tmp_path):
     assert_equal(load_scene(tmp_path), {key: scene[key] for key in ("coord", "color", "segment")})
 
 
-@pytest.mark.parametrize("old_numpy", [False, True])
-def test_pth_of_arrays(tmp_path, old_numpy):
-    scene, buffer = make_scene(), io.BytesIO()
+def test_pth_of_arrays(tmp_path):
+    scene = make_scene()
     renamed = dict(coord=scene["coord"], color=scene["color"], semantic_gt20=scene["segment"], scene_id="scene0")
-    torch.save(renamed, buffer)
-    with zipfile.ZipFile(buffer) as source, zipfile.ZipFile(tmp_path / "a.pth", "w") as target:
-        for name in source.namelist():
-            content = source.read(name)
-            if old_numpy and name.endswith("data.pkl"):
-                assert b"numpy._core.multiarray" in content
-                content = content.replace(b"numpy._core.multiarray", b"numpy.core.multiarray")
-            target.writestr(name, content)
+    torch.save(renamed, tmp_path / "a.pth")
     assert_equal(load_scene(tmp_path / "a.pth"), {key: scene[key] for key in ("coord", "color", "segment")})
 
 
@@ -88,27 +78,20 @@ class Harmful:
         return print, ("executed",)
 
 
-def test_pth_runs_no_code(tmp_path, capsys):
-    torch.save(dict(coord=torch.zeros(2, 3), extra=Harmful()), tmp_path / "a.pth")
-    with pytest.raises(ValueError, match=r"a.pth holds Python code or objects"):
-        load_scene(tmp_path / "a.pth")
-    assert "executed" not in capsys.readouterr().out
-
-
-def test_npy_and_npz_run_no_code(tmp_path):
+def test_npy_runs_no_code(tmp_path):
     np.save(tmp_path / "coord.npy", np.array([Harmful()], dtype=object), allow_pickle=True)
     with pytest.raises(ValueError, match=r"coord.npy cannot be read"):
         load_scene(tmp_path)
 
 
-@pytest.mark.parametrize("suffix", [".npz", ".ply", ".pth", ".npy"])
+@pytest.mark.parametrize("suffix", [".npz", ".ply", ".npy"])
 @pytest.mark.parametrize("damage", ["truncated", "empty", "other"])
 def test_damaged_files_are_named(tmp_path, suffix, damage):
     save_scene(tmp_path / "a" if suffix == ".npy" else tmp_path / f"a{suffix}", make_scene())
     file = tmp_path / "a" / "coord.npy" if suffix == ".npy" else tmp_path / f"a{suffix}"
     content = file.read_bytes()
     file.write_bytes({"truncated": content[: len(content) // 2], "empty": b"", "other": b"hello world\n" * 9}[damage])
-    with pytest.raises(ValueError, match=rf"{file.name} (cannot be read|is damaged|is cut short|is no .ply)") as error:
+    with pytest.raises(ValueError, match=rf"{file.name} (cannot be read|is cut short|is no .ply)") as error:
         load_scene(file.parent if suffix == ".npy" else file)
     assert "\n" not in str(error.value)
 
@@ -121,9 +104,6 @@ def test_what_is_no_scene_is_refused(tmp_path):
     (tmp_path / "a.usdz").write_bytes(b"PK")
     with pytest.raises(ValueError, match=r"a.usdz is a .usdz, allowed are a folder of .npy, .*CloudCompare -SILENT -O"):
         load_scene(tmp_path / "a.usdz")
-    torch.save([torch.zeros(3)], tmp_path / "a.pth")
-    with pytest.raises(ValueError, match="holds a list, allowed is a dictionary"):
-        load_scene(tmp_path / "a.pth")
 
 
 def broken(field, values):
@@ -141,21 +121,16 @@ def with_value(field, value):
     [
         (dict(color=np.zeros((3, 3))), "room: coord is missing .found color.; give the points as coord"),
         (broken("coord", np.zeros((0, 3))), "room: coord is empty, allowed is .N, 3. with N of at least 1"),
-        (broken("coord", np.zeros(())), "room: coord has shape"),
         (broken("coord", np.zeros((POINTS, 2))), r"room: coord has shape \(40, 2\), allowed is \(N, 3\)"),
         (broken("coord", np.full((POINTS, 3), "a")), "room: coord holds <U1, allowed are integers and floats"),
         (with_value("coord", np.nan), "room: coord has NaN or infinite values in 1 of 40 rows, first in row 3; remove"),
-        (with_value("coord", -np.inf), "room: coord has NaN or infinite"),
-        (with_value("color", np.nan), "room: color has NaN or infinite values in 1 of 40 rows"),
         (with_value("color", 256), "room: color runs from 2 to 256, allowed is 0-255; rescale it"),
         (with_value("color", -1), "room: color runs from -1 to 25"),
         (broken("color", np.zeros((POINTS, 5))), r"room: color has shape \(40, 5\)"),
-        (broken("normal", np.zeros(POINTS)), r"room: normal has shape \(40,\)"),
         (
             broken("normal", np.zeros((39, 3))),
             "room: normal has 39 rows and coord 40; every field needs one row a point",
         ),
-        (broken("segment", np.zeros(41, int)), "room: segment has 41 rows and coord 40"),
         (broken("segment", np.zeros((POINTS, 2), int)), r"room: segment has shape \(40, 2\), allowed is \(N,\)"),
         (broken("segment", np.full(POINTS, 0.5)), "room: segment holds numbers that are not whole"),
         (broken("instance", np.full(POINTS, "chair")), "room: instance holds <U5, allowed are integers"),

@@ -1,6 +1,7 @@
 """A stranger's .pth and config.py: read as data, never run."""
 
 import os
+import pickle
 import zipfile
 
 import numpy as np
@@ -21,13 +22,20 @@ class MarksWhenLoaded:
         return os.system, (f"touch {self.marker}",)
 
 
-@pytest.mark.parametrize("old", [False, True])
-def test_code_is_refused_unrun(tmp_path, old):
+@pytest.mark.parametrize("form", ["torch", "legacy", "bare", "protocol 4"])
+def test_code_is_refused_unrun(tmp_path, form):
     path, marker = tmp_path / "x.pth", tmp_path / "marker"
-    torch.save({"a": torch.ones(1), "b": MarksWhenLoaded(marker)}, path, _use_new_zipfile_serialization=not old)
-    with pytest.raises(ValueError, match=r"holds Python code or objects \(.*system is in it\)") as caught:
+    content = {"a": torch.ones(1), "b": MarksWhenLoaded(marker)}
+    if form in ("torch", "legacy"):
+        torch.save(content, path, _use_new_zipfile_serialization=form == "torch")
+    else:
+        path.write_bytes(pickle.dumps(content["b"], protocol=2 if form == "bare" else 4))
+    with pytest.raises(ValueError, match=r"holds Python code or objects \(.*nothing of it was run") as caught:
         read_torch_file(path)
-    assert not marker.exists() and "\n" not in str(caught.value)
+    assert not marker.exists() and "\n" not in str(caught.value) and "weights_only" not in str(caught.value)
+    if form == "bare":  # the trap works: a plain unpickling would have sprung it
+        pickle.loads(path.read_bytes())
+        assert marker.exists()
 
 
 def test_before_torch_2_6_only_zip_archives_are_read(tmp_path, monkeypatch):

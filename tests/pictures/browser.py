@@ -23,10 +23,10 @@ BUTTONS = {"left": 1, "right": 2}
 
 
 class Browser:
-    """One page of a Chromium without a network. Use as a context manager; `requests` are the addresses asked for."""
+    """One page of a Chromium without a network. Use as a context manager."""
 
     def __init__(self, profile: Path, size=(900, 700)):
-        self.profile, self.size, self.number, self.buffer, self.events = profile, size, 0, b"", []
+        self.profile, self.size, self.number, self.buffer = profile, size, 0, b""
 
     def __enter__(self):
         to_read, self.writer = os.pipe()
@@ -46,7 +46,7 @@ class Browser:
         self.session = None
         target = self.send("Target.createTarget", url="about:blank")
         self.session = self.send("Target.attachToTarget", targetId=target["targetId"], flatten=True)["sessionId"]
-        for domain in ("Page", "Runtime", "Network"):
+        for domain in ("Page", "Runtime"):
             self.send(f"{domain}.enable")
         width, height = self.size
         self.send("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
@@ -71,7 +71,7 @@ class Browser:
         while data:
             data = data[os.write(self.writer, data) :]
         while (answer := self._receive(timeout)).get("id") != self.number:
-            self.events.append(answer)
+            pass  # an event
         assert "error" not in answer, answer
         return answer["result"]
 
@@ -85,11 +85,6 @@ class Browser:
             self.buffer += piece
         message, _, self.buffer = self.buffer.partition(b"\0")
         return json.loads(message)
-
-    @property
-    def requests(self):
-        """Addresses that the page asked for, the page itself among them."""
-        return [e["params"]["request"]["url"] for e in self.events if e.get("method") == "Network.requestWillBeSent"]
 
     def run(self, code, timeout=60):
         """The value of a JavaScript expression, awaited if it is a promise."""
@@ -140,10 +135,7 @@ class Browser:
         )
         self.click(*box)
 
-    def screenshot(self, path: Path | None = None):
-        """PNG bytes of what is shown; written to path, too."""
+    def screenshot(self):
+        """PNG bytes of what is shown."""
         self.run("new Promise((r) => requestAnimationFrame(() => requestAnimationFrame(r)))")
-        data = base64.b64decode(self.send("Page.captureScreenshot", format="png")["data"])
-        if path is not None:
-            path.write_bytes(data)
-        return data
+        return base64.b64decode(self.send("Page.captureScreenshot", format="png")["data"])

@@ -34,7 +34,6 @@ def browser(tmp_path_factory):
 def page(browser, scene, tmp_path):
     path = tmp_path / "page.html"
     path.write_text(build_page("floor", *scene, shown="PCA"), encoding="utf-8")
-    browser.events.clear()
     browser.open(path)
     return browser
 
@@ -105,12 +104,6 @@ def test_a_slow_machine_draws_fewer_points_while_moving_and_all_at_rest(page):
     page.screenshot()
     assert page.run(STATE)["drawn"] == 1
     np.testing.assert_allclose(mean_color(page), (0, 0, 255), atol=40)
-
-
-def test_it_asks_for_nothing_but_itself(page):
-    page.click(600, 300)
-    assert page.requests and all(address.startswith("file:") for address in page.requests)
-    assert len({address.partition("#")[0] for address in page.requests}) == 1
 
 
 def test_an_address_names_layer_and_point(browser, scene, tmp_path):

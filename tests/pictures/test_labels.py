@@ -15,7 +15,6 @@ from pointcept_msm.pictures.labels import (
     color_table,
     find_names,
     list_entries,
-    number_instances,
 )
 from pointcept_msm.rooms import ROOM_CLASSES
 from pointcept_msm.runtime.errors import UserError
@@ -48,19 +47,6 @@ def test_many_classes_and_none():
     table = color_table(200)
     assert len(np.unique(table[:60], axis=0)) == 60 and len(color_table(0)) == 1
     assert len(set(SPREAD)) == 24 and not set(SPREAD) & set(SCANNET.values())
-
-
-def test_instances_side_by_side_differ():
-    rng = np.random.default_rng(0)
-    instance = np.repeat(np.arange(0, 24 * 40, 24), 20)  # numbers that a table of 24 colours would give one colour
-    centre = rng.uniform(0, 10, (40, 3))
-    coord = centre[instance // 24] + rng.normal(0, 0.1, (800, 3))
-    number = number_instances(np.append(instance, -1), np.append(coord, [[0, 0, 0]], axis=0))
-    assert number[-1] == -1 and number[:-1].min() >= 0 and number.max() < 24
-    nearest = np.linalg.norm(centre[:, None] - centre, axis=2).argsort(1)[:, 1]
-    each = number[:-1].reshape(40, 20)
-    assert (each == each[:, :1]).all() and (each[:, 0] != each[nearest, 0]).all()
-    assert (number_instances(np.full(5, 3), coord[:5]) >= 0).all()
 
 
 def test_names_beside_the_scene(tmp_path):
