@@ -41,7 +41,7 @@ def describe_network(cfg, model=None) -> dict:
     keys = ("data", "model", "grid_size", "feat_keys")
     config, meta = describe_config({key: cfg.get(key) for key in keys})
     config = config or to_plain(getattr(getattr(unwrap(model), "backbone", None), "built_from", {}))
-    return dict(config=config, meta=meta)
+    return dict(config=config, meta=meta | dict(method=name_method(cfg.model)))
 
 
 def name_method(model):
@@ -58,7 +58,7 @@ def describe_run(trainer) -> dict:
     meta = describe_network(cfg)["meta"]
     return to_plain(
         {
-            "method": name_method(cfg.model),
+            "method": meta["method"],
             "grid_size": meta.get("grid_size"),
             "features": meta.get("feat_keys"),
             "fill": meta.get("fill", {}),

@@ -24,6 +24,7 @@ from pointcept_msm.runtime.training_state import to_plain
 
 LOGGER = logging.getLogger("msm")
 BASELINES = ("random", "raw")
+PREFIXES = {**TRAINING_PREFIXES, "backbone": "backbone."}  # the last: of a segmentor
 
 
 @dataclass
@@ -121,15 +122,13 @@ def load_training_checkpoint(path: Path, wanted) -> list[ProbeNetwork]:
     state, digest = find_state_dict(checkpoint, path), digest_file(path)
     networks = []
     for name in wanted:
-        prefix = TRAINING_PREFIXES[name]
+        prefix = PREFIXES[name]
         own = {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
         if own:
             networks.append(ProbeNetwork(name, own, dict(config), dict(meta, network=name), digest))
     if not networks:
         kinds = sorted({".".join(key.split(".")[:2]) for key in state})
-        raise UserError(
-            f"{path} has no {' or '.join(TRAINING_PREFIXES[n] + '*' for n in wanted)}, only {', '.join(kinds[:6])}"
-        )
+        raise UserError(f"{path} has no {' or '.join(PREFIXES[n] + '*' for n in wanted)}, only {', '.join(kinds[:6])}")
     return networks
 
 

@@ -128,16 +128,13 @@ def lock_run(save_path):
         return
     Path(save_path).mkdir(parents=True, exist_ok=True)
     try:
-        lock = FileLock(Path(save_path) / ".lock", timeout=LOCK_SECONDS)
-        lock.acquire()
+        lock = FileLock(Path(save_path) / ".lock", timeout=LOCK_SECONDS).acquire()
     except Timeout as error:
         raise UserError(
             f"{save_path} is being written by another process: wait for it, end it, or choose another name (-n)."
         ) from error
-    try:
+    with lock:
         yield
-    finally:
-        lock.release()
 
 
 def train_worker(cfg):

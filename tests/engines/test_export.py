@@ -46,6 +46,7 @@ def test_a_training_checkpoint_states_the_fills_too(tmp_path):
         "grid_size": 0.05,
         "feat_keys": ("color", "normal"),
         "fill": {"color": 127.5},
+        "method": "MSM",
     }
     cfg.data.train.transform[0].color_augment[0].drop_color = 0.0
     assert "fill" not in describe_network(cfg)["meta"]

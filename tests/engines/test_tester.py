@@ -129,6 +129,18 @@ def test_training_checkpoint(tmp_path):
             assert row | {"checkpoint": ""} == other | {"checkpoint": ""}
 
 
+def test_a_supervised_runs_checkpoint_has_a_row_of_its_own(tmp_path):
+    make_weights(tmp_path)
+    (network,) = load_networks(tmp_path / "student.safetensors")
+    state = {f"backbone.{key}": value for key, value in network.state_dict.items()}
+    said = dict(config=NETWORK, meta=dict(grid_size=0.1, method="supervised"))
+    torch.save(dict(state_dict=state, msm=dict(network=said)), tmp_path / "model_best.pth")
+    shared = dict(networks=("student",), baselines=())
+    rows = by_method(run(tmp_path, tmp_path, supervised=str(tmp_path / "model_best.pth"), **shared))
+    assert set(rows) == {("MSM", "student"), ("supervised", "backbone")}
+    assert rows["supervised", "backbone"]["metrics"] == rows["MSM", "student"]["metrics"]
+
+
 def test_options_and_splits_are_checked(tmp_path):
     with pytest.raises(ValueError, match=r"unknown key.*pionts"):
         build_options(dict(type="MSMProbeTester", pionts=3), DATA)

@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from pointcept_msm.host import HOST, Compose, Config, build_dataset
+from pointcept_msm.host import Compose, Config, build_dataset
+from tests.host.miniature import collate_fn, make_scene
 
 RECIPES = {
     "shifts": [dict(type="CenterShift"), dict(type="CenterShift", apply_z=False)],
@@ -53,23 +54,6 @@ RECIPES = {
 INPUT = dict(type="MSMInput", grid_size=0.1, max_voxels=800, augment=RECIPES["train_scannet"])
 
 
-def make_scene(seed: int, points: int = 2000) -> dict:
-    """Points on the walls and floor of a room of 3 x 2 x 2.5 m, with every field."""
-    rng = np.random.default_rng(seed)
-    coord = rng.uniform((0, 0, 0), (3, 2, 2.5), (points, 3))
-    coord[np.arange(points), rng.integers(0, 3, points)] = 0.0
-    normal = rng.normal(size=(points, 3))
-    return dict(
-        coord=(coord + (1.5, -2.0, 0.25)).astype(np.float32),
-        color=rng.integers(0, 256, (points, 3)).astype(np.float32),
-        normal=(normal / np.linalg.norm(normal, axis=1, keepdims=True)).astype(np.float32),
-        segment=rng.integers(-1, 5, points).astype(np.int32),
-        instance=rng.integers(-1, 9, points).astype(np.int32),
-        name=f"scene{seed}",
-        split="train",
-    )
-
-
 def seed_everything(seed: int) -> None:
     random.seed(seed)
     np.random.seed(seed)
@@ -98,11 +82,6 @@ def run_recipe(name: str, seed: int):
 
 def run_collate(seed: int):
     """A batch of labelled voxels."""
-    if HOST == "pointcept":
-        from pointcept.datasets.utils import collate_fn
-    else:
-        from pointcept_msm.embedded.loader import collate_fn
-
     seed_everything(seed)
     return collate_fn([Compose([INPUT])(make_scene(i, 500 + 100 * i)) for i in range(5)])
 

@@ -1,10 +1,11 @@
 """The same seeds give the same samples and batches in both hosts, bit for bit."""
 
-import importlib.util
 from pathlib import Path
 
 import numpy as np
 import pytest
+
+from tests.host import host_recipes
 
 RECIPES = Path(__file__).with_name("host_recipes.py")
 
@@ -12,14 +13,11 @@ RECIPES = Path(__file__).with_name("host_recipes.py")
 @pytest.fixture(scope="module")
 def both_hosts(tmp_path_factory, run_in_pointcept):
     """Results in this process (embedded host) and in a real Pointcept."""
-    spec = importlib.util.spec_from_file_location("host_recipes", RECIPES)
-    recipes = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(recipes)
     folder, out = tmp_path_factory.mktemp("scenes"), tmp_path_factory.mktemp("results") / "pointcept.npz"
-    recipes.write_scenes(folder)
+    host_recipes.write_scenes(folder)
     run_in_pointcept(str(RECIPES), str(folder), str(out))
     with np.load(out) as archive:
-        return recipes.run_all(str(folder)), dict(archive)
+        return host_recipes.run_all(str(folder)), dict(archive)
 
 
 @pytest.mark.pointcept
