@@ -11,8 +11,7 @@ from pointcept_msm.embedded.loader import EpochSampler, SceneError, SeededDatase
 from pointcept_msm.host import DATASETS, register
 from pointcept_msm.runtime.errors import UserError
 from tests import toy
-
-LAST = "run/model/model_last.pth"
+from tests.robustness.msm_run import LAST, find_differences, read
 
 
 def sample(points, **entries):
@@ -96,8 +95,7 @@ def build(folder, options=(), **dataset):
 
 
 def assert_same_weights(folder, whole):
-    left, right = (torch.load(place / LAST, weights_only=True)["state_dict"] for place in (folder, whole))
-    assert left.keys() == right.keys() and all(torch.equal(left[key], right[key]) for key in right)
+    assert find_differences(*(read(place / LAST)["state_dict"] for place in (folder, whole))) == []
 
 
 def test_a_lost_worker_ends_the_run_in_one_sentence_and_the_resumed_run_is_the_same(tmp_path):

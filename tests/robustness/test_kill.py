@@ -5,8 +5,6 @@ import multiprocessing
 import os
 import random
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -14,6 +12,7 @@ import pytest
 
 from pointcept_msm.files.weights import load_checkpoint
 from tests import toy
+from tests.host.test_runner import start_group
 from tests.robustness import msm_run
 from tests.robustness.msm_run import LAST, TIMES, find_differences, read
 
@@ -53,19 +52,9 @@ def test_one_kill(tmp_path):
     assert_same_end(cut, whole)
 
 
-def start(folder, path, *options):
-    command = [
-        sys.executable,
-        "tools/train.py",
-        "--config-file",
-        path,
-        "--options",
-        f"save_path={folder}/run",
-        *options,
-    ]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "MSM_HOST": "embedded"}
+def start(folder, *options):
     with open(folder / "output", "ab") as output:
-        return subprocess.Popen([*map(str, command)], cwd=toy.ROOT, env=environment, stdout=output, stderr=output)
+        return start_group(folder, *options, gpus=1, stdout=output, stderr=output)
 
 
 def count_lines(folder):
@@ -114,11 +103,11 @@ def test_twenty_kills_at_random_moments(tmp_path):
         msm_run.write_rooms(folder, rooms=4, points=1000)
         toy.write_config(folder, **msm_run.describe(folder, **options))
     started = time.monotonic()
-    assert start(whole, whole / "toy.py").wait(600) == 0, (whole / "output").read_text()[-2000:]
+    assert start(whole).wait(600) == 0, (whole / "output").read_text()[-2000:]
     whole_time, steps = time.monotonic() - started, []
     for kill in range(KILLS):
         workers, resume = rng.choice((0, 0, 1, 2)), ["resume=true"] if kill else []
-        run = start(cut, cut / "toy.py", f"num_worker={workers}", *resume)
+        run = start(cut, f"num_worker={workers}", *resume)
         if kill % 4 == 3:
             time.sleep(rng.uniform(0, 6))
         else:
@@ -131,5 +120,5 @@ def test_twenty_kills_at_random_moments(tmp_path):
         steps.append(read(cut / LAST)["msm"]["step"] if (cut / LAST).exists() else 0)
     print(f"\nsteps of the last checkpoint after each kill: {steps}; the run alone took {whole_time:.0f} s")
     assert len(set(steps)) > 10, "most kills must have fallen at different places"
-    assert start(cut, cut / "toy.py", "resume=true").wait(600) == 0, (cut / "output").read_text()[-2000:]
+    assert start(cut, "resume=true").wait(600) == 0, (cut / "output").read_text()[-2000:]
     assert_same_end(cut, whole)
