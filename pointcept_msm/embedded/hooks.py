@@ -109,11 +109,11 @@ def read_last(path):
 def rename_keys(state_dict, keywords="", replacement=None):
     """Pointcept's mapping: with `module.` in front of every name, the first `keywords` becomes `replacement`.
 
-    Returns names without `module.`.
+    Names come and go without `module.`.
     """
     replacement = keywords if replacement is None else replacement
-    named = {f"module.{key.removeprefix('module.')}": value for key, value in state_dict.items()}
-    return {key.replace(keywords, replacement, 1).removeprefix("module."): value for key, value in named.items()}
+    renamed = {key: f"module.{key}".replace(keywords, replacement, 1) for key in state_dict}
+    return {renamed[key].removeprefix("module."): value for key, value in state_dict.items()}
 
 
 def load_weights(model, state_dict, source, strict=False):

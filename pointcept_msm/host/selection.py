@@ -10,7 +10,6 @@ from pathlib import Path
 from pointcept_msm.runtime.errors import UserError
 
 LOGGER = logging.getLogger("msm")
-HOSTS = ("pointcept", "embedded")
 ENGINES = Path("pointcept", "engines")  # what makes a folder called pointcept a Pointcept
 
 
@@ -20,7 +19,7 @@ def select_host(environ: Mapping[str, str] = os.environ) -> str:
     UserError: an unknown MSM_HOST, a demanded Pointcept that cannot be found.
     """
     forced = environ.get("MSM_HOST", "").strip().lower()
-    if forced not in ("", *HOSTS):
+    if forced not in ("", "pointcept", "embedded"):
         raise UserError(
             f"MSM_HOST is {forced!r}, allowed are 'pointcept' and 'embedded'; unset it to choose automatically"
         )

@@ -140,7 +140,7 @@ def describe_length(trainer):
         "batch_size": trainer.cfg.batch_size,
         "gradient_accumulation_steps": trainer.cfg.gradient_accumulation_steps,
         "seed": trainer.cfg.seed,
-        "items": len(trainer.train_loader.dataset),
+        "scenes_an_epoch": len(trainer.train_loader.dataset),
     }
 
 
@@ -148,9 +148,8 @@ def check_same_run(trainer, state):
     """UserError when a run is resumed with another length, order or batch: it would go on as something else, unsaid."""
     for name, value in describe_length(trainer).items():
         if state.get(name, value) != value:
-            shown = "scenes an epoch (items)" if name == "items" else name
             raise UserError(
-                f"cannot resume: the checkpoint was made with {shown} {state[name]}, this run has {value}; "
+                f"cannot resume: the checkpoint was made with {name} {state[name]}, this run has {value}; "
                 "resume with the same options and data, or start a new run from its weights with -w."
             )
 

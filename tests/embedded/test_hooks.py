@@ -33,7 +33,6 @@ def test_loading_says_what_did_not_match(caplog):
 @pytest.mark.parametrize(
     ("key", "keywords", "replacement", "expected"),
     [
-        ("module.student.backbone.w", "module.student.backbone", "module.backbone", "backbone.w"),
         ("student.backbone.w", "module.student.backbone", "module.backbone", "backbone.w"),
         ("a.student.student.w", "student", "x", "a.x.student.w"),  # the first occurrence only
         ("teacher.w", "student", "x", "teacher.w"),
