@@ -36,11 +36,6 @@ def build_optimizer(cfg, model, param_dicts=None):
     return OPTIMIZERS.build(dict(cfg, params=groups))
 
 
-def build_scheduler(cfg, optimizer):
-    """Build `cfg.type` for the optimizer; `cfg.total_steps` counts optimizer steps."""
-    return SCHEDULERS.build(dict(cfg, optimizer=optimizer))
-
-
 def settle_warmup(total_steps, pct_start=0.3):
     """`pct_start` for torch's OneCycleLR: a warm-up of less than one step is no warm-up.
 

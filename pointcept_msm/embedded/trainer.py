@@ -15,8 +15,8 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.utils.tensorboard import SummaryWriter
 
 from pointcept_msm.embedded.loader import SceneError, build_train_loader, build_val_loader
-from pointcept_msm.embedded.optimizer import build_optimizer, build_scheduler
-from pointcept_msm.embedded.registry import HOOKS, TRAINERS, build_model
+from pointcept_msm.embedded.optimizer import build_optimizer
+from pointcept_msm.embedded.registry import HOOKS, SCHEDULERS, TRAINERS, build_model
 from pointcept_msm.runtime import comm
 from pointcept_msm.runtime.environment import close_log, describe_environment, open_log
 from pointcept_msm.runtime.errors import UserError
@@ -67,7 +67,7 @@ class DefaultTrainer:
             )
         self.optimizer = build_optimizer(cfg.optimizer, self.model, cfg.param_dicts)
         cfg.scheduler.total_steps = self.total_steps  # where Pointcept's hooks look for it
-        self.scheduler = build_scheduler(cfg.scheduler, self.optimizer)
+        self.scheduler = SCHEDULERS.build(dict(cfg.scheduler, optimizer=self.optimizer))
         self.register_hooks(cfg.hooks)
 
     def build_model(self):

@@ -32,12 +32,11 @@ class ProbeOptions(ProbeSettings):
     """Keys of `cfg.test`, beside those of the probes themselves.
 
     networks: of student and teacher; none for the baselines alone, whose network is then the config's `backbone`.
-    points_per_scene: points drawn from each train scene; test_points: from each test scene (None: all). scenes,
-    test_scenes: at most so many (None: all). ignore: labels that mean unknown, beside -1. seeds: one run each, over
-    draws of points, held-out scenes, the bank and the random initialisation. supervised: weights of a supervised
-    network, for a row of its own. without: of color and normal, taken from every scene before features are computed;
-    what stands for them is the network's own fill, or that of `fill`. num_classes, device: of the data and this
-    process, unless given.
+    points_per_scene: points drawn from each train scene; test_points: from each test scene (None: all). scenes: at most
+    so many train scenes (None: all). ignore: labels that mean unknown, beside -1. seeds: one run each, over draws of
+    points, held-out scenes, the bank and the random initialisation. supervised: weights of a supervised network, for a
+    row of its own. without: of color and normal, taken from every scene before features are computed; what stands for
+    them is the network's own fill, or that of `fill`. num_classes, device: of the data and this process, unless given.
     """
 
     networks: Sequence[str] = NETWORKS
@@ -46,7 +45,6 @@ class ProbeOptions(ProbeSettings):
     points_per_scene: int | None = 1000
     test_points: int | None = None
     scenes: int | None = None
-    test_scenes: int | None = None
     ignore: Sequence[int] = ()
     seeds: Sequence[int] = (0,)
     max_voxels: int = 500_000
@@ -164,7 +162,7 @@ class MSMProbeTester:
         """Run everything; returns what results.json holds, None on processes other than the first."""
         candidates = list(self.build_candidates())  # before the data, which may take minutes to make or to find
         train = self.build_scenes("train", self.options.scenes)
-        test = self.build_scenes("test", self.options.test_scenes)
+        test = self.build_scenes("test")
         check_scenes(train, test, self.options.num_classes)
         rows = [self.judge(candidate, train, test) for candidate in candidates]
         if not comm.is_main_process():
@@ -176,7 +174,7 @@ class MSMProbeTester:
         LOGGER.info("probe results: %s", path)
         return results
 
-    def build_scenes(self, part: str, limit: int | None) -> SceneList:
+    def build_scenes(self, part: str, limit: int | None = None) -> SceneList:
         """The scenes of cfg.data.train or cfg.data.test."""
         if part not in self.cfg.data:
             raise UserError(f"the config has no data.{part}; probes fit on data.train and score on data.test")

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from pointcept_msm.embedded.optimizer import build_optimizer, build_scheduler
+from pointcept_msm.embedded.optimizer import OneCycleLR, build_optimizer
 
 
 def build_model():
@@ -39,7 +39,7 @@ def test_nothing_to_train_is_refused():
 def run(steps, **cycle):
     """(rates, momenta) of every step."""
     optimizer, seen = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=1.0, momentum=0.9), []
-    scheduler = build_scheduler(dict(type="OneCycleLR", max_lr=2.0, total_steps=steps, **cycle), optimizer)
+    scheduler = OneCycleLR(optimizer, max_lr=2.0, total_steps=steps, **cycle)
     for _ in range(steps):
         seen.append((optimizer.param_groups[0]["lr"], optimizer.param_groups[0]["momentum"]))
         optimizer.step()

@@ -117,14 +117,6 @@ def test_a_step_that_the_scaler_skips_moves_nothing(tmp_path):
     assert not torch.equal(seen[0], seen[1]) and torch.equal(seen[1], seen[2])
 
 
-def test_scales_and_biases_are_not_decayed(tmp_path):
-    trainer = make_trainer(make_config(tmp_path), make_batches(1))
-    decay = {id(p): group["weight_decay"] for group in trainer.optimizer.param_groups for p in group["params"]}
-    named = {name: decay[id(p)] for name, p in trainer.model.named_parameters() if p.requires_grad}
-    assert {named[name] for name in named if name.endswith(("scale", "bias", "gamma")) or "token" in name} == {0.0}
-    assert {named[name] for name in named if name.endswith("weight")} == {0.05}
-
-
 def test_resume_in_the_middle_goes_on_where_the_run_stopped(tmp_path):
     options = dict(epoch=4, eval_epoch=4)
     crash = dict(type="MSMRecorder", crash=3)
