@@ -11,6 +11,7 @@ import argparse
 import json
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -23,7 +24,7 @@ import numpy as np
 from pointcept_msm.host import Config
 from pointcept_msm.host.run_config import find_config
 from pointcept_msm.link import find_configs
-from pointcept_msm.probing.metrics import paired_difference
+from pointcept_msm.probing.metrics import class_iou
 from pointcept_msm.probing.report import format_table
 from pointcept_msm.runtime.command_line import OneSentenceParser, run_command
 from pointcept_msm.runtime.errors import UserError
@@ -112,6 +113,41 @@ def interval(mine, theirs, name):
     ours, base = (np.array([[found[room] for room in rooms] for found in side]) for side in sides)
     difference = paired_difference(ours, base)
     return [f"{difference.low:+.1f} to {difference.high:+.1f}", difference.verdict]
+
+
+class PairedDifference(NamedTuple):
+    """mIoU of one method less another's, in points, and the ends of its bootstrap interval."""
+
+    mean: float
+    low: float
+    high: float
+
+    @property
+    def verdict(self) -> str:
+        """ "+" or "-" where the interval leaves out 0, else "equal"."""
+        return "+" if self.low > 0 else "-" if self.high < 0 else "equal"
+
+
+def paired_difference(
+    ours: np.ndarray, base: np.ndarray, draws: int = 2000, level: float = 0.95, seed: int = 0
+) -> PairedDifference:
+    """Difference of mIoU with an interval over seeds and rooms, from confusion matrices (S seeds, R rooms, K, K).
+
+    Both methods have the same seeds and rooms. A draw takes S seeds and R rooms with replacement, the same for both,
+    and pools each seed's rooms (Efron and Tibshirani's percentile bootstrap).
+    """
+    rng, (seeds, rooms) = np.random.default_rng(seed), ours.shape[:2]
+    # The first row counts every seed and room once: the difference itself.
+    seed_weight = np.vstack([np.ones(seeds), rng.multinomial(seeds, np.full(seeds, 1 / seeds), draws)]) / seeds
+    room_weight = np.vstack([np.ones(rooms), rng.multinomial(rooms, np.full(rooms, 1 / rooms), draws)])
+    blocks = np.array_split(room_weight, 1 + (draws * ours[:, 0].size >> 22))  # so that pools stay below 32 MiB
+    ours, base = (
+        np.concatenate([np.nanmean(class_iou(np.tensordot(block, counts, (1, 1))), axis=-1) for block in blocks])
+        for counts in (ours, base)
+    )
+    difference = ((ours - base) * seed_weight).sum(1)
+    low, high = np.quantile(difference[1:], [(1 - level) / 2, (1 + level) / 2])
+    return PairedDifference(float(difference[0]), float(low), float(high))
 
 
 def build_parser():

@@ -86,7 +86,7 @@ def _conv_error(convolve, kernel, kernel_map, dtype):
     ours = [value.detach(), *torch.autograd.grad(value, (feat, weight), grad)]
     x, w = (t.detach().double().requires_grad_() for t in (feat, weight))
     padded = torch.cat([x, x.new_zeros(1, x.shape[1])])
-    taps = zip(kernel_map.table.T, w.flatten(1, 3).unbind(1), strict=True)
+    taps = zip(kernel_map.stored_table.T, w.flatten(1, 3).unbind(1), strict=True)
     expected = sum(padded[rows.long()] @ tap.T for rows, tap in taps)
     references = [expected.detach(), *torch.autograd.grad(expected, (x, w), grad.double())]
     return max(float((a.double() - b).norm() / b.norm()) for a, b in zip(ours, references, strict=True))

@@ -20,9 +20,8 @@ from pointcept_msm.runtime.errors import UserError
 MODES = ("exact", "released", "nearest")
 AXIS_BITS = 16  # three axes take 48 bits of a key, which leaves 15 for the scene
 AXIS_SIZE = 1 << AXIS_BITS
-CPU_QUERIES, GPU_QUERIES = 1 << 15, 1 << 20  # whose corners are found at once
+CPU_QUERIES, GPU_QUERIES = 1 << 14, 1 << 20  # taken at once
 DISTINCT = ("cpu",)  # devices on which what several queries share is looked for once
-CPU_ROWS = 1 << 10  # features summed at once, which stay in the cache until they are written
 
 
 class Level(NamedTuple):
@@ -59,7 +58,7 @@ def sample_levels(
     part of a scene only. Differentiable in the features. UserError: unknown mode, wrong shapes, integers outside
     0 .. 2^16 - 1.
     """
-    _check(levels, grid_coord, batch, mode)
+    _check(grid_coord, batch, mode)
     tables = _build_tables(levels, batch, mode, extent)
     if grid_coord.is_floating_point():
         queries, order = torch.cat([batch.double()[:, None], grid_coord.double()], 1), None
@@ -111,36 +110,19 @@ def _scene_sizes(level, batch, extent):
 
 def _sample_blocks(tables, queries, order, mode):
     """Features (N, C) of all queries by blocks; query i belongs to row order[i] of the result, or to row i."""
-    out = tables[0].feat.new_empty(len(queries), sum(table.feat.shape[1] for table in tables))
-    columns = out.split([table.feat.shape[1] for table in tables], 1)
-    on_cpu = out.device.type == "cpu"
-    if on_cpu and order is not None and torch.equal(order, torch.arange(len(order))):
-        order = None
-    size = CPU_QUERIES if on_cpu else GPU_QUERIES
+    widths = [table.feat.shape[1] for table in tables]
+    out = tables[0].feat.new_empty(len(queries), sum(widths))
+    size = CPU_QUERIES if out.device.type == "cpu" else GPU_QUERIES
     for start in range(0, len(out), size):
         block = slice(start, start + size)
         batch, centre, voxel = _places(queries[block])
         place = block if order is None else order[block]
-        for table, column in zip(tables, columns, strict=True):
-            _write(column, place, table.feat, _weigh(table, centre, batch, mode, voxel is not None), voxel)
+        for table, column in zip(tables, out.split(widths, 1), strict=True):
+            row, weight = _weigh(table, centre, batch, mode, voxel is not None)
+            if voxel is not None and len(row) < len(voxel):
+                row, weight = row[voxel], weight[voxel]
+            column[place] = _sum(table.feat, row, weight)
     return out
-
-
-def _write(out, place, feat, weighed, voxel):
-    """Write the weighed sums of `feat` to rows `place` of `out`, a few at a time on the CPU. voxel: see `_places`."""
-    row, weight = weighed
-    if voxel is not None and len(row) < len(voxel):
-        row, weight = row[voxel], weight[voxel]
-    if isinstance(place, slice):
-        out = out[place]
-    size = CPU_ROWS if out.device.type == "cpu" else len(row)
-    for start in range(0, len(row), size):
-        few = slice(start, start + size)
-        total = _sum(feat, row[few], weight[few])
-        if isinstance(place, slice):
-            out[few] = total
-        else:
-            out.index_copy_(0, place[few], total)
 
 
 def _places(queries):
@@ -225,11 +207,9 @@ def _find_pairs(table, key):
     return table.row[place], found, table.row[next_place], next_found
 
 
-def _check(levels, grid_coord, batch, mode):
+def _check(grid_coord, batch, mode):
     if mode not in MODES:
         raise UserError(f"sampling mode is {mode!r}; allowed: {', '.join(MODES)}")
-    if not levels:
-        raise UserError("no levels to sample from; give the network's list of Level, fine to coarse")
     if grid_coord.ndim != 2 or grid_coord.shape[1] != 3 or batch.shape != grid_coord.shape[:1]:
         raise UserError(
             f"grid_coord is {tuple(grid_coord.shape)} and batch {tuple(batch.shape)}; they must be (N, 3) and (N,)"

@@ -17,7 +17,6 @@ from pointcept_msm.runtime.errors import UserError
 
 from .feature_sampling import Level, sample_levels
 from .layers.blocks import AttentionBlock, AttentionStage, ResNetBlock
-from .layers.conv_backends import check_conv_backend
 from .layers.norm import SkipPath, SparseNorm
 from .layers.pyramid import VoxelPyramid, build_pyramid
 from .layers.sparse_conv import InverseConv, StridedConv
@@ -54,7 +53,6 @@ class MSMHUNet(nn.Module):
         checkpointing=False,
     ):
         super().__init__()
-        check_conv_backend()
         per_level = (enc_conv_depths, enc_attn_depths, enc_num_heads, dec_channels, dec_conv_depths, dec_attn_depths)
         _check_arguments(enc_channels, (*per_level, dec_num_heads), dec_channels, output)
         self.in_channels, self.output, self.checkpointing = in_channels, output, checkpointing
@@ -81,7 +79,7 @@ class MSMHUNet(nn.Module):
             nn.Sequential(SparseNorm(enc), nn.Linear(enc, dec))
             for enc, dec in zip(tuple(enc_channels)[-2::-1], widths[1:], strict=True)
         )
-        self.skip = nn.ModuleList(SkipPath(width, init=1.0) for width in widths[1:])
+        self.skip = nn.ModuleList(SkipPath(width) for width in widths[1:])
         rates = _drop_rates(drop_path, conv_depths, attn_depths, reverse=True)
         self.resnet_dec = _conv_stages(widths, conv_depths, rates)
         self.att_dec = _attention_stages(widths, attn_depths, heads, conv_depths, rates, **stage)

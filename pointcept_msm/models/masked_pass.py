@@ -10,19 +10,7 @@ from typing import NamedTuple
 
 import torch
 
-from pointcept_msm.runtime.errors import UserError
-
 from .layers.pyramid import VoxelPyramid
-
-STRATEGIES = ("bottom_up", "top_down", "visible", "unmasked")
-
-
-class MaskedPass(NamedTuple):
-    """Decoder features per level fine to coarse, on the voxels of `pyramid`; masked[l] (V_l,) bool."""
-
-    feats: list
-    masked: list
-    pyramid: VoxelPyramid
 
 
 class Hidden(NamedTuple):
@@ -45,8 +33,9 @@ def hide(pyramid: VoxelPyramid, masked: torch.Tensor) -> Hidden:
     return Hidden(masked, visible, rows, levels)
 
 
-def run_masked(network, tokens, stem_token, feat, pyramid, hidden: Hidden, strategy="bottom_up") -> MaskedPass:
-    """Pass feat (V, C) in pyramid order through `network` with the voxels of `hidden` out of sight.
+def run_masked(network, tokens, stem_token, feat, pyramid, hidden: Hidden, strategy="bottom_up") -> list:
+    """Pass feat (V, C) in pyramid order through `network` with the voxels of `hidden` out of sight: the decoder's
+    features per level, fine to coarse.
 
     bottom_up: masked voxels absent from the encoder, tokens in the decoder (the method).
     top_down: masked voxels enter the encoder with `stem_token`; positions visible throughout (Table 10c).
@@ -58,17 +47,11 @@ def run_masked(network, tokens, stem_token, feat, pyramid, hidden: Hidden, strat
     if strategy == "bottom_up":
         entries = network.entries(network.encode(take(feat, rows[0]), visible))
         entries = [place(x, r, pyramid.count(i), tokens[i]) for i, (x, r) in enumerate(zip(entries, rows, strict=True))]
-        return MaskedPass(network.decode(entries, pyramid), hidden.levels, pyramid)
+        return network.decode(entries, pyramid)
     if strategy == "visible":
-        feats = network.decode(network.entries(network.encode(take(feat, rows[0]), visible)), visible)
-        return MaskedPass(feats, [hidden.masked.new_zeros(len(x)) for x in feats], visible)
-    if strategy == "top_down":
-        encoded = network.encode(feat, pyramid, hidden.masked, stem_token)
-    elif strategy == "unmasked":
-        encoded = network.encode(feat, pyramid)
-    else:
-        raise UserError(f"Unknown masking strategy {strategy!r}; choose one of {', '.join(STRATEGIES)}.")
-    return MaskedPass(network.decode(network.entries(encoded), pyramid), hidden.levels, pyramid)
+        return network.decode(network.entries(network.encode(take(feat, rows[0]), visible)), visible)
+    stem = (hidden.masked, stem_token) if strategy == "top_down" else ()
+    return network.decode(network.entries(network.encode(feat, pyramid, *stem)), pyramid)
 
 
 def take(x: torch.Tensor, rows) -> torch.Tensor:

@@ -8,10 +8,9 @@ that holds this same point (datasets/views.py). A coarser voxel is represented b
 from typing import NamedTuple
 
 import torch
-import torch.distributed as dist
 import torch.nn.functional as F
 
-from pointcept_msm.runtime.errors import UserError
+from pointcept_msm.runtime import comm
 
 from .layers.pyramid import VoxelPyramid, positions
 
@@ -98,8 +97,6 @@ def normalise_target(feat: torch.Tensor, rows: torch.Tensor, norm: str) -> torch
     batch: per channel over all voxels of all processes; layer: per voxel; both: batch, then layer; none. Layer norm
     alone let the coarsest level collapse.
     """
-    if norm not in TARGET_NORMS:
-        raise UserError(f"target_norm is {norm!r}; choose one of {', '.join(TARGET_NORMS)}.")
     chosen = feat.index_select(0, rows).float()
     if norm in ("batch", "both"):
         mean, variance = moments(feat)
@@ -112,17 +109,6 @@ def normalise_target(feat: torch.Tensor, rows: torch.Tensor, norm: str) -> torch
 def moments(feat: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Mean and variance (C,) float32 of feat (V, C) over the voxels of all processes; in two passes, since the square
     of a mean far from 0 would take float32's digits."""
-    share = len(feat) / _sum_over_processes(feat.new_tensor(len(feat), dtype=torch.float32)) if _processes() else 1
-    mean = _sum_over_processes(feat.mean(0, dtype=torch.float32) * share)
-    return mean, _sum_over_processes((feat - mean).square_().mean(0) * share)
-
-
-def _sum_over_processes(x):
-    if _processes():
-        dist.all_reduce(x)
-    return x
-
-
-def _processes():
-    """Whether there are others."""
-    return dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1
+    share = len(feat) / comm.reduce_sum_(feat.new_tensor(len(feat), dtype=torch.float32))
+    mean = comm.reduce_sum_(feat.mean(0, dtype=torch.float32) * share)
+    return mean, comm.reduce_sum_((feat - mean).square_().mean(0) * share)

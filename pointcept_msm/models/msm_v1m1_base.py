@@ -13,7 +13,7 @@ from pointcept_msm.host import LOSSES, MODELS, build_model, register
 from pointcept_msm.runtime.errors import UserError
 
 from .layers.pyramid import build_pyramid
-from .masked_pass import STRATEGIES, hide, run_masked, take
+from .masked_pass import hide, run_masked, take
 from .masking import draw_patch_mask, patch_in_voxels
 from .matching import TARGET_NORMS, match_levels, match_same_view, normalise_target, pair_up, partner_rows
 
@@ -48,7 +48,7 @@ class MSM(nn.Module):
         predictor_ratio=4,
     ):
         super().__init__()
-        _check_choice("mask_strategy", mask_strategy, [s for s in STRATEGIES if s != "visible"])
+        _check_choice("mask_strategy", mask_strategy, ("bottom_up", "top_down", "unmasked"))
         _check_choice("supervise", supervise, SUPERVISE)
         _check_choice("target_view", target_view, ("other", "same"))
         target_norm = "none" if target_norm is None else target_norm  # what a command line makes of the word
@@ -91,8 +91,8 @@ class MSM(nn.Module):
         # From here on no size is unknown: a GPU's host runs ahead through both networks.
         feat = batch["feat"].index_select(0, order)
         targets = self._teacher_targets(feat, pyramid, pairs)
-        result = run_masked(network, *self._tokens(), take(feat, kept[0]), crop, hidden, self.strategy)
-        return self._losses(result.feats, targets, pairs, hidden.masked)
+        feats = run_masked(network, *self._tokens(), take(feat, kept[0]), crop, hidden, self.strategy)
+        return self._losses(feats, targets, pairs, hidden.masked)
 
     def _pair_up(self, batch, order, pyramid, crop, kept, hidden):
         """Per level the voxels that the loss compares."""

@@ -57,9 +57,7 @@ def jaccard_weights(truth: torch.Tensor) -> torch.Tensor:
 
 
 def lovasz_softmax(probability: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
-    """probability (N, C), label (N,) in 0 ... C - 1 -> scalar: mean over the classes that occur; 0 when N is 0."""
-    if not len(label):
-        return probability.sum()
+    """probability (N, C), label (N,) in 0 ... C - 1 -> scalar: mean over the classes that occur. N > 0."""
     parts = []
     for classes in label.unique().split(COLUMNS_AT_ONCE):
         truth = (label[:, None] == classes).to(probability.dtype)  # (N, K)

@@ -5,7 +5,6 @@ The probe's features are standardised per channel first: the same class of funct
 conditioned at the paper's learning rate (the paper does not say whether it normalises).
 """
 
-import torch
 from torch import nn
 
 from pointcept_msm.host import LOSSES, MODELS, register
@@ -35,15 +34,11 @@ class MSMSegmentor(nn.Module):
 
         Training: {loss}; eval: {loss, seg_logits (V, classes)}; without segment: {seg_logits}.
         """
-        logits = self.head(self.norm(self.extract(batch)))
+        logits = self.head(self.norm(self.backbone(batch)))
         if "segment" not in batch:
             return dict(seg_logits=logits)
         loss = self.criteria(logits, batch["segment"])
         return dict(loss=loss) if self.training else dict(loss=loss, seg_logits=logits)
-
-    def extract(self, batch) -> torch.Tensor:
-        """Features (V, sum of the levels' channels)."""
-        return self.backbone(batch)
 
 
 @register(MODELS, "MSM-Probe-v1m1")
@@ -63,8 +58,3 @@ class MSMProbe(MSMSegmentor):
         super().train(mode)
         self.backbone.eval()
         return self
-
-    @torch.no_grad()
-    def extract(self, batch) -> torch.Tensor:
-        """Features (V, sum of the levels' channels), without a graph."""
-        return self.backbone(batch)

@@ -13,7 +13,7 @@ import numpy as np
 from pointcept_msm.probing.features import SceneFeatures, choose_points, scene_rng
 from pointcept_msm.probing.instance import InstanceProbe, choose_radius, fit_instance, predict_instances
 from pointcept_msm.probing.knn import LevelSlice, draw_bank, predict_knn
-from pointcept_msm.probing.linear import L2_GRID, LinearProbe, choose_l2, fit_linear, pool
+from pointcept_msm.probing.linear import L2_GRID, LinearProbe, choose_l2, draw_scenes, fit_linear, pool
 from pointcept_msm.probing.metrics import confusion_matrix, instance_scores, segmentation_scores
 from pointcept_msm.runtime.errors import UserError
 
@@ -161,19 +161,12 @@ def cut_budgets(train, seed: int) -> dict[str, list[SceneFeatures]]:
     """A share of the train scenes, or a number of labelled points in each of them."""
     parts = {}
     for share in SCENE_SHARES:
-        chosen = scene_budget([s.name for s in train], share, seed)
+        chosen = draw_scenes([s.name for s in train], share, seed)
         parts[f"linear_scenes_{100 * share:g}%"] = [train[i] for i in chosen]
     for points in POINT_BUDGETS:
         limited = [s._replace(segment=limit_labels(s.segment, points, s.name, seed)) for s in train]
         parts[f"linear_points_{points}"] = limited
     return parts
-
-
-def scene_budget(names: Sequence[str], share: float, seed: int = 0) -> list[int]:
-    """Positions in `names` of a share of the scenes, at least one, rising."""
-    by_name = sorted(range(len(names)), key=lambda i: names[i])
-    order = np.random.default_rng(seed).permutation(len(by_name))
-    return sorted(by_name[i] for i in order[: max(1, round(share * len(names)))])
 
 
 def limit_labels(segment: np.ndarray, points: int, name: str = "", seed: int = 0) -> np.ndarray:

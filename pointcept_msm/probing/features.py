@@ -45,10 +45,9 @@ class SceneList:
                 f"{type(dataset).__name__} has no get_data(i), which gives a raw scene: use one dataset, no mix"
             )
         self.dataset, self.ignore = dataset, tuple(ignore)
-        count = len(dataset.data_list) if hasattr(dataset, "data_list") else len(dataset)
-        known = sorted((self._name(i), i) for i in range(count))
-        if limit is not None and limit < count:
-            picked = scene_rng("scenes", seed).permutation(count)[:limit]
+        known = sorted((self._name(i), i) for i in range(len(dataset.data_list)))
+        if limit is not None and limit < len(known):
+            picked = scene_rng("scenes", seed).permutation(len(known))[:limit]
             known = [known[j] for j in sorted(picked)]
         self.names, self.indices = [name for name, _ in known], [i for _, i in known]
 
@@ -67,11 +66,8 @@ class SceneList:
         return (self[i] for i in range(len(self)))
 
     def _name(self, index):
-        if hasattr(self.dataset, "get_data_name"):
-            split = self.dataset.get_split_name(index) if hasattr(self.dataset, "get_split_name") else ""
-            return f"{split}/{self.dataset.get_data_name(index)}"
-        scene = self.dataset.get_data(index)
-        return f"{scene.get('split', '')}/{scene['name']}"
+        split = self.dataset.get_split_name(index) if hasattr(self.dataset, "get_split_name") else ""
+        return f"{split}/{self.dataset.get_data_name(index)}"
 
 
 def check_scenes(train: SceneList, test: SceneList, num_classes: int) -> None:

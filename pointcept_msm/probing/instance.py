@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
+from scipy.spatial import cKDTree
 
 from pointcept_msm.probing.linear import LinearProbe, fit_linear, fit_ridge, pool, split_scenes
 from pointcept_msm.probing.metrics import Instances, instance_scores
@@ -113,27 +114,15 @@ def cluster_points(coord: np.ndarray, radius: float) -> np.ndarray:
     """Component (N,) int64, numbered from 0, of points linked within `radius`.
 
     Points of a cell of edge radius / sqrt(3) are always linked; two cells are linked when their mean points are within
-    the radius. Linear in N, independent of point order up to numbering.
+    the radius. Independent of point order up to numbering.
     """
     if not len(coord):
         return np.zeros(0, dtype=np.int64)
     cell = np.floor(coord / (radius / np.sqrt(3))).astype(np.int64)
-    cell -= cell.min(0) - 2  # two empty cells on every side: neighbours never wrap around
-    size = cell.max(0) + 3
-    key, inverse, count = np.unique(np.ravel_multi_index(cell.T, size), return_inverse=True, return_counts=True)
+    cell -= cell.min(0)
+    key = np.ravel_multi_index(cell.T, cell.max(0) + 1)
+    _, inverse, count = np.unique(key, return_inverse=True, return_counts=True)
     mean = np.stack([np.bincount(inverse, coord[:, a]) / count for a in range(3)], axis=1)  # (M, 3)
-    links = [np.zeros((2, 0), dtype=np.int64)]
-    for step in _half_neighbourhood(size):
-        place = np.minimum(np.searchsorted(key, key + step), len(key) - 1)
-        first = np.flatnonzero(key[place] == key + step)
-        near = np.square(mean[first] - mean[place[first]]).sum(1) <= radius**2
-        links.append(np.stack([first[near], place[first[near]]]))
-    first, second = np.concatenate(links, axis=1)
-    graph = coo_matrix((np.ones(len(first)), (first, second)), shape=(len(key), len(key)))
+    first, second = cKDTree(mean).query_pairs(radius, output_type="ndarray").T
+    graph = coo_matrix((np.ones(len(first)), (first, second)), shape=(len(mean), len(mean)))
     return connected_components(graph, directed=False)[1].astype(np.int64)[inverse]
-
-
-def _half_neighbourhood(size):
-    """Key differences to the cells up to two away, one of each opposite pair."""
-    steps = [(i, j, k) for i in range(-2, 3) for j in range(-2, 3) for k in range(-2, 3) if (i, j, k) > (0, 0, 0)]
-    return [(i * int(size[1]) + j) * int(size[2]) + k for i, j, k in steps]

@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 
 LevelSlice = tuple[str, float, slice]
+QUERY_ROWS, BANK_ROWS = 2048, 16384  # compared at once
 SPARE = 4  # neighbours kept beyond k, for those that tie with the last
 ROUNDING = 2e-6  # of a cosine in float32
 
@@ -29,8 +30,6 @@ def find_neighbours(
     k: int = 20,
     levels: Sequence[LevelSlice] | None = None,
     device: str | torch.device = "cpu",
-    query_chunk: int = 2048,
-    bank_chunk: int = 16384,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """The k nearest bank rows of every query by cosine: similarity (Q, k) float32, falling, and row (Q, k) int64, on
     the CPU.
@@ -44,11 +43,11 @@ def find_neighbours(
             f"queries are {tuple(query.shape)} and the bank {tuple(bank.shape)}; the bank needs rows of the same width"
         )
     keep = min(k + SPARE, len(bank))
-    queries = [normalise_levels(part.to(device), levels) for part in query.split(query_chunk)]
+    queries = [normalise_levels(part.to(device), levels) for part in query.split(QUERY_ROWS)]
     best = [torch.full((len(part), keep), -2.0, device=device) for part in queries]  # below any cosine
     row = [torch.zeros_like(part, dtype=torch.long) for part in best]
-    for start in range(0, len(bank), bank_chunk):
-        part = normalise_levels(bank[start : start + bank_chunk].to(device), levels)
+    for start in range(0, len(bank), BANK_ROWS):
+        part = normalise_levels(bank[start : start + BANK_ROWS].to(device), levels)
         for i, block in enumerate(queries):
             value, index = (block @ part.T).topk(min(keep, len(part)), dim=1)
             best[i], place = torch.cat([best[i], value], 1).topk(keep, dim=1)
@@ -80,11 +79,10 @@ def predict_knn(
     temperature: float = 0.07,
     levels: Sequence[LevelSlice] | None = None,
     device: str | torch.device = "cpu",
-    **chunks: int,
 ) -> dict[int, np.ndarray]:
     """Class of every query for each k of `ks`, {k: (Q,) int64}, from one search; all bank labels are classes."""
     bank_label = torch.as_tensor(bank_label).long()
-    similarity, row = find_neighbours(query, bank, max(ks), levels, device, **chunks)
+    similarity, row = find_neighbours(query, bank, max(ks), levels, device)
     return {k: vote(similarity[:, :k], bank_label[row[:, :k]], num_classes, temperature).argmax(1).numpy() for k in ks}
 
 

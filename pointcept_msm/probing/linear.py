@@ -40,7 +40,7 @@ class LinearProbe(NamedTuple):
         """Scores (N, K) float32 of features (N, C), a block of rows at a time."""
         feat = torch.as_tensor(feat)
         blocks = [standardise(x, self.scaler) @ self.weight + self.bias for x in feat.split(ROWS_A_BLOCK)]
-        return torch.cat(blocks).numpy() if blocks else np.zeros((0, len(self.bias)), dtype=np.float32)
+        return torch.cat(blocks).numpy()
 
     def predict(self, feat: np.ndarray) -> np.ndarray:
         """Class (N,) int64 of features (N, C)."""
@@ -190,10 +190,15 @@ def split_scenes(names: Sequence[str], share: float = 0.25, seed: int = 0) -> tu
     """Positions of the scenes to fit on and of those held out (at least one of each). UserError: fewer than two."""
     if len(names) < 2:
         raise UserError(f"{len(names)} train scene(s); holding scenes out of train needs at least 2: give more")
+    held = draw_scenes(names, share, seed)
+    return [i for i in range(len(names)) if i not in held], held
+
+
+def draw_scenes(names: Sequence[str], share: float, seed: int = 0) -> list[int]:
+    """Positions in `names` of a share of the scenes, at least one, rising; drawn by name, whatever their order."""
     by_name = sorted(range(len(names)), key=lambda i: names[i])
-    order = [by_name[i] for i in np.random.default_rng(seed).permutation(len(by_name))]
-    held = min(len(names) - 1, max(1, round(share * len(names))))
-    return sorted(order[held:]), sorted(order[:held])
+    order = np.random.default_rng(seed).permutation(len(names))
+    return sorted(by_name[i] for i in order[: max(1, round(share * len(names)))])
 
 
 def slab_rows(coord: np.ndarray, count: int = SLABS) -> list[np.ndarray]:

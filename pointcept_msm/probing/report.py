@@ -158,7 +158,8 @@ def class_table(results: dict) -> list[list[str]]:
     found = {(_title(row), probe): iou for row in results["rows"] for probe, iou in row["class_iou"].items()}
     head = ["IoU", *[f"{title}, {MAIN[f'{probe}_mIoU']}" for title, probe in found]]
     lines = [["-" if v is None else f"{v:.1f}" for v in values] for values in zip(*found.values(), strict=True)]
-    return [head, *[[_class_name(results, i), *line] for i, line in enumerate(lines)]] if found else []
+    names = [*map(str, results["classes"]), *map(str, range(len(results["classes"]), len(lines)))]
+    return [head, *[[name, *line] for name, line in zip(names, lines)]] if found else []
 
 
 def markdown_report(results: dict) -> str:
@@ -191,10 +192,6 @@ def format_table(table: list[list[str]]) -> str:
 
 def _title(row):
     return row["method"] if row["network"] == "-" else f"{row['method']} {row['network']}"
-
-
-def _class_name(results, index):
-    return str(results["classes"][index]) if index < len(results["classes"]) else str(index)
 
 
 def _value(summary, spread=True):

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from pointcept_msm.datasets.scenes import MSMScenesDataset, list_scenes
+from pointcept_msm.datasets.scenes import list_scenes
 from pointcept_msm.files.scene_files import count_points
 from pointcept_msm.files.scene_io import save_scene
 from pointcept_msm.host import Config, build_dataset
@@ -184,7 +184,3 @@ def test_what_the_files_lack_is_filled_when_asked(tmp_path):
     assert not {"color", "normal"} & set(build(tmp_path).get_data(0))
     filled = build(tmp_path, fill={"color": 127.5, "normal": "estimate"}, cache=True).get_data(0)
     assert (filled["color"] == 127.5).all() and np.allclose(np.linalg.norm(filled["normal"], axis=1), 1, atol=1e-5)
-
-
-def test_registered_under_its_name(root):
-    assert isinstance(build(root), MSMScenesDataset)

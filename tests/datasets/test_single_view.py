@@ -46,13 +46,6 @@ def test_each_voxel_stands_for_one_of_its_points(random):
     np.testing.assert_array_equal(item["origin_segment"], scene["segment"])
 
 
-def test_randomness():
-    scene = make_scene()
-    fixed = [MSMInput(grid_size=GRID, random=False)(dict(scene))["coord"] for _ in range(2)]
-    drawn = [MSMInput(grid_size=GRID, random=True)(dict(scene))["coord"] for _ in range(2)]
-    assert torch.equal(*fixed) and not torch.equal(*drawn)
-
-
 def test_types_are_those_that_the_hosts_collate():
     item = MSMInput(grid_size=GRID, keep_inverse=True)(make_scene())
     integers = ("grid_coord", "segment", "offset", "inverse", "origin_segment")

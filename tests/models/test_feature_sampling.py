@@ -55,23 +55,12 @@ def dense_sample(level, batch, grid, align_corners, renormalise):
     return out
 
 
-@pytest.mark.parametrize("mode, align_corners, renormalise", [("exact", False, True), ("released", True, False)])
-@pytest.mark.parametrize("seed", [0, 1])
-def test_equals_dense_grid_sample(mode, align_corners, renormalise, seed):
-    levels, fine = make_levels(seed)
-    queries = torch.cat([fine, fine[::3]])  # several points of one voxel
-    want = [dense_sample(x, queries[:, 0], queries[:, 1:], align_corners, renormalise) for x in levels]
-    got = sample_levels(levels, queries[:, 1:], queries[:, 0], mode)
-    torch.testing.assert_close(got, torch.cat(want, 1))
-
-
 @pytest.mark.parametrize("distinct", [("cpu",), ()])
 @pytest.mark.parametrize("shuffled", [False, True])
 @pytest.mark.parametrize("mode, align_corners, renormalise", [("exact", False, True), ("released", True, False)])
-def test_blocks_equal_dense_grid_sample(mode, align_corners, renormalise, shuffled, distinct, monkeypatch):
+def test_equals_dense_grid_sample(mode, align_corners, renormalise, shuffled, distinct, monkeypatch):
     """Many blocks, the last of each not full, some points of one voxel in two blocks; in order of voxels or not."""
     monkeypatch.setattr(feature_sampling, "CPU_QUERIES", 50)
-    monkeypatch.setattr(feature_sampling, "CPU_ROWS", 7)
     monkeypatch.setattr(feature_sampling, "DISTINCT", distinct)
     levels, fine = make_levels()
     queries = torch.cat([fine, fine[::3], fine[:1].expand(120, -1)])
@@ -109,24 +98,6 @@ def test_a_voxel_out_of_range_is_not_its_neighbour_in_the_keys(mode):
     for rows, want in ((beyond, 0.0), (coord, 1.0)):
         got = sample_levels([level], rows[:, 1:] + 0.5, rows[:, 0], mode)[:, 0]
         assert got.tolist() == [want] * len(rows)
-
-
-def test_modes_differ_and_exact_keeps_constants():
-    levels, fine = make_levels()
-    constant = [x._replace(feat=torch.ones_like(x.feat)) for x in levels]
-    exact = sample_levels(constant, fine[:, 1:], fine[:, 0], "exact")
-    assert torch.allclose(exact, torch.ones_like(exact))
-    assert sample_levels(constant, fine[:, 1:], fine[:, 0], "released").min() < 0.9  # empty cells count as zero
-
-
-def test_released_index_of_the_paper_notes():
-    """A row of 10 voxels holding their own index: voxel 0 reads 0.45, voxel 9 reads 8.55."""
-    x = torch.arange(10)
-    coord = torch.stack([x * 0, x, x * 0, x * 0], 1).int()
-    level = Level(coord, x[:, None].double(), 1)
-    got = sample_levels([level], coord[:, 1:], coord[:, 0], "released")[:, 0]
-    assert got[0] == pytest.approx(0.45) and got[9] == pytest.approx(8.55)
-    torch.testing.assert_close(sample_levels([level], coord[:, 1:], coord[:, 0], "exact")[:, 0], x.double())
 
 
 def test_nearest_is_the_ancestor():
@@ -217,21 +188,6 @@ def test_errors(change, text):
     batch = fine[:, 0] if "batch" not in change else fine[:3, 0]
     with pytest.raises(ValueError, match=text):
         sample_levels(levels, grid, batch, change.get("mode", "exact"))
-
-
-def test_golden_points_belong_to_the_golden_voxels():
-    """The file's bookkeeping: the points' voxels are the network's input, and the levels' sizes follow from them."""
-    golden = np.load(GOLDEN)
-    ends = {"offset": golden["grid_coord"], "point_offset": golden["point_grid_coord"]}
-    keys = {}
-    for name, coord in ends.items():
-        batch = np.searchsorted(golden[name], np.arange(len(coord)), side="right")
-        keys[name] = voxel_key(torch.from_numpy(batch), torch.from_numpy(coord))
-    assert torch.equal(keys["offset"].unique(), keys["point_offset"].unique())
-    batch, coord = split_key(keys["offset"])
-    for i in range(5):
-        assert len(voxel_key(batch, coord >> i).unique()) == golden[f"level{i}_count"]
-    assert golden["sample_feat"].shape[1] == sum(golden[f"level{i}_feat"].shape[1] for i in range(5))
 
 
 def test_golden_features_of_the_coarsest_level():

@@ -212,10 +212,10 @@ def student_features(model, batch, cells, masked):
     pyramid, order = build_pyramid(batch["grid_coord"][crop], sizes.cumsum(0), 3)
     hidden = torch.tensor([masked[tuple(c)] for c in pyramid.coord(0).tolist()])
     tokens = model.student["tokens"]
-    result = run_masked(
+    feats = run_masked(
         model.student["backbone"], tokens, None, batch["feat"][crop][order], pyramid, hide(pyramid, hidden)
     )
-    levels = zip(map(pyramid.coord, range(3)), result.feats, strict=True)
+    levels = zip(map(pyramid.coord, range(3)), feats, strict=True)
     return [{tuple(c): f for c, f in zip(coord.tolist(), feat, strict=True)} for coord, feat in levels]
 
 
@@ -232,6 +232,7 @@ def distance(prediction, target, kind):
         (dict(mask_strategy="sideways"), "bottom_up, top_down, unmasked"),
         (dict(supervise="none"), "masked, visible, all"),
         (dict(target_view="third"), "other, same"),
+        (dict(target_norm="instance"), "batch, layer, both, none"),
         (dict(predictor="deep"), "mlp, linear, none"),
         (dict(loss_levels=(0, 5)), "0 is the finest"),
     ],
@@ -256,7 +257,3 @@ def test_masked_cubes_are_metres_of_the_views_own_voxels(size, cubes, batch):
 def test_the_word_none_of_a_command_line_is_none():
     model = MSM(BACKBONE, predictor=parse_value("none"), target_norm=parse_value("none"))
     assert model.target_norm == "none" and isinstance(model.student["predictor"]["0"], torch.nn.Identity)
-
-
-def test_builds_from_a_config():
-    assert isinstance(build_model(dict(type="MSM-v1m1", backbone=BACKBONE)), MSM)

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from pointcept_msm.probing import evaluate
-from pointcept_msm.probing.evaluate import ProbeSettings, evaluate_probes, layer_columns, limit_labels, scene_budget
+from pointcept_msm.probing.evaluate import ProbeSettings, evaluate_probes, layer_columns, limit_labels
+from pointcept_msm.probing.linear import draw_scenes
 from tests.probe_toy import make_features
 
 LEVELS = [("level0", 0.02, slice(0, 4)), ("level1", 0.04, slice(4, 8))]
@@ -92,17 +93,17 @@ NAMES = [f"scene{i:04d}" for i in range(200)]
 
 
 def test_scene_budget():
-    sizes = [len(scene_budget(NAMES, s)) for s in (0.001, 0.01, 0.05, 0.1, 0.2, 1)]
+    sizes = [len(draw_scenes(NAMES, s)) for s in (0.001, 0.01, 0.05, 0.1, 0.2, 1)]
     assert sizes == [1, 2, 10, 20, 40, 200]
-    assert set(scene_budget(NAMES, 0.05)) < set(scene_budget(NAMES, 0.2))
-    assert scene_budget(NAMES, 0.1) != scene_budget(NAMES, 0.1, seed=1)
-    picked = {NAMES[i] for i in scene_budget(NAMES, 0.1)}
-    assert picked == {NAMES[::-1][i] for i in scene_budget(NAMES[::-1], 0.1)}
+    assert set(draw_scenes(NAMES, 0.05)) < set(draw_scenes(NAMES, 0.2))
+    assert draw_scenes(NAMES, 0.1) != draw_scenes(NAMES, 0.1, seed=1)
+    picked = {NAMES[i] for i in draw_scenes(NAMES, 0.1)}
+    assert picked == {NAMES[::-1][i] for i in draw_scenes(NAMES[::-1], 0.1)}
 
 
 def test_known_draw():
     """The draw of seed 0 is part of the interface: a budget must mean the same scenes in every version."""
-    assert scene_budget(NAMES, 0.02) == [6, 90, 105, 168]
+    assert draw_scenes(NAMES, 0.02) == [6, 90, 105, 168]
 
 
 def test_label_budget():

@@ -11,7 +11,6 @@ from pointcept_msm.probing.metrics import (
     class_iou,
     confusion_matrix,
     instance_scores,
-    paired_difference,
     segmentation_scores,
 )
 
@@ -127,41 +126,3 @@ def test_no_targets_is_nan():
     empty = Instances(np.full(30, -1), np.zeros(0, int), np.zeros(0))
     assert np.isnan(instance_scores([empty], [segment], [instance], [1])["AP50"])
     assert instance_scores([empty], [segment], [instance], [5], 5)["AP50"] == 0
-
-
-def make_rooms(correct, rooms=12, seeds=2, classes=3):
-    """Confusion matrices (seeds, rooms, K, K) of 100 points a class; `correct`: share of right ones by room."""
-    counts = np.zeros((seeds, rooms, classes, classes), dtype=np.int64)
-    for room in range(rooms):
-        right = int(100 * correct[room])
-        counts[:, room] = (100 - right) // (classes - 1)
-        counts[:, room, range(classes), range(classes)] = right
-    return counts
-
-
-def test_a_paired_difference_is_known_although_rooms_differ_widely():
-    """Rooms between 20 and 90 %, and always 4 points more: each method's own spread is far larger than the gap."""
-    base = np.linspace(0.2, 0.9, 12)
-    gap = paired_difference(make_rooms(base + 0.04), make_rooms(base))
-    assert gap.low < gap.mean < gap.high and gap.verdict == "+" and gap.high - gap.low < 1.5
-    back = paired_difference(make_rooms(base), make_rooms(base + 0.04))
-    assert back.verdict == "-" and back.mean == pytest.approx(-gap.mean)
-    assert paired_difference(make_rooms(base), make_rooms(base)) == (0, 0, 0)
-    mixed = base + 0.04 * (-1) ** np.arange(12)  # better in one room, worse in the next
-    assert paired_difference(make_rooms(mixed), make_rooms(base)).verdict == "equal"
-
-
-def test_the_interval_covers_what_it_should():
-    """Over worlds whose true difference is 0, a 95 % interval leaves it out now and then; percentiles of few rooms are
-    a little narrow."""
-    rng, missed = np.random.default_rng(0), 0
-    for _ in range(60):
-        ours, base = (make_rooms(rng.uniform(0.3, 0.9, 16), 16, seeds=1) for _ in range(2))
-        missed += paired_difference(ours, base, draws=200).verdict != "equal"
-    assert missed <= 9
-
-
-def test_one_room_says_nothing_of_rooms():
-    ours, base = make_rooms([0.5], rooms=1), make_rooms([0.4], rooms=1)
-    gap = paired_difference(ours, base)
-    assert gap.low == gap.mean == gap.high

@@ -47,24 +47,6 @@ def test_rooms_that_are_there_are_kept(tmp_path):
     assert make(tmp_path, 0) == 0
 
 
-def test_interrupted_write_leaves_no_room(tmp_path, monkeypatch):
-    save, calls = np.save, []
-
-    def stop_at_third(path, values):
-        calls.append(path)
-        if len(calls) == 8:  # the third file of the second room
-            raise KeyboardInterrupt
-        save(path, values)
-
-    monkeypatch.setattr(np, "save", stop_at_third)
-    with pytest.raises(KeyboardInterrupt):
-        make(tmp_path)
-    monkeypatch.undo()
-    assert sorted(path.name for path in (tmp_path / "train").iterdir()) == ["room_0000"]
-    assert make(tmp_path) == 1
-    assert sorted(path.name for path in (tmp_path / "train").iterdir()) == ["room_0000", "room_0001"]
-
-
 @pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="needs fork")
 def test_killed_write_leaves_no_room(tmp_path, monkeypatch):
     save = np.save

@@ -2,16 +2,20 @@
 
 import json
 import os
+import runpy
 import subprocess
 import sys
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from tests.tools.scene_tools import call
 from tests.toy import ROOT
 
 ROOMS = {"val/a": [[0, 0, 9], [1, 1, 8], [1, 0, 2]], "val/b": [[0, 0, 9], [1, 1, 9], [0, 1, 1]]}
+
+paired_difference = runpy.run_path(str(ROOT / "tools/ablations.py"))["paired_difference"]
 
 
 def results(value, rooms=ROOMS):
@@ -123,6 +127,44 @@ def test_another_request_in_the_same_folder_is_refused(tmp_path, commands, capsy
 def test_a_name_that_is_not_there_is_refused_before_training(tmp_path, capsys, commands, arguments):
     code, _, errors = ablate(capsys, tmp_path, *arguments)
     assert code != 0 and len(errors) == 1 and "no-such" in errors[0] and not commands
+
+
+def make_rooms(correct, rooms=12, seeds=2, classes=3):
+    """Confusion matrices (seeds, rooms, K, K) of 100 points a class; `correct`: share of right ones by room."""
+    counts = np.zeros((seeds, rooms, classes, classes), dtype=np.int64)
+    for room in range(rooms):
+        right = int(100 * correct[room])
+        counts[:, room] = (100 - right) // (classes - 1)
+        counts[:, room, range(classes), range(classes)] = right
+    return counts
+
+
+def test_a_paired_difference_is_known_although_rooms_differ_widely():
+    """Rooms between 20 and 90 %, and always 4 points more: each method's own spread is far larger than the gap."""
+    base = np.linspace(0.2, 0.9, 12)
+    gap = paired_difference(make_rooms(base + 0.04), make_rooms(base))
+    assert gap.low < gap.mean < gap.high and gap.verdict == "+" and gap.high - gap.low < 1.5
+    back = paired_difference(make_rooms(base), make_rooms(base + 0.04))
+    assert back.verdict == "-" and back.mean == pytest.approx(-gap.mean)
+    assert paired_difference(make_rooms(base), make_rooms(base)) == (0, 0, 0)
+    mixed = base + 0.04 * (-1) ** np.arange(12)  # better in one room, worse in the next
+    assert paired_difference(make_rooms(mixed), make_rooms(base)).verdict == "equal"
+
+
+def test_the_interval_covers_what_it_should():
+    """Over worlds whose true difference is 0, a 95 % interval leaves it out now and then; percentiles of few rooms are
+    a little narrow."""
+    rng, missed = np.random.default_rng(0), 0
+    for _ in range(60):
+        ours, base = (make_rooms(rng.uniform(0.3, 0.9, 16), 16, seeds=1) for _ in range(2))
+        missed += paired_difference(ours, base, draws=200).verdict != "equal"
+    assert missed <= 9
+
+
+def test_one_room_says_nothing_of_rooms():
+    ours, base = make_rooms([0.5], rooms=1), make_rooms([0.4], rooms=1)
+    gap = paired_difference(ours, base)
+    assert gap.low == gap.mean == gap.high
 
 
 PROBE = """

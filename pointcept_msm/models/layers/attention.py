@@ -5,16 +5,10 @@ precision on a GPU this is torch's own flash kernel with that window; elsewhere 
 `scaled_dot_product_attention` on blocks of keys, at O(V window) memory.
 """
 
-from functools import cache
+from functools import cache, partial
 
 import torch
 import torch.nn.functional as F
-from torch.utils.checkpoint import checkpoint
-
-# With dropout PyTorch has no fused CPU kernel and writes out all attention weights, several GiB for a 2 cm scene. Then
-# blocks are taken a few at a time, and their weights computed again in the backward pass.
-WEIGHTS_AT_ONCE = 1 << 25
-
 
 FLASH_CAPABILITY = (8, 0)  # NVIDIA GPUs from Ampere on
 FLASH_ARGUMENTS = {"cum_seq_q", "cum_seq_k", "max_q", "max_k", "dropout_p", "window_size_left", "window_size_right"}
@@ -23,7 +17,9 @@ FLASH_ARGUMENTS = {"cum_seq_q", "cum_seq_k", "max_q", "max_k", "dropout_p", "win
 def window_attention(query, key, value, pyramid, level: int, half_window: int, dropout: float = 0.0) -> torch.Tensor:
     """query, key, value (V_l, heads, D) of a pyramid's level, in the order of any curve -> (V_l, heads, D)."""
     if not flash_fits(query):
-        mask = pyramid.band_mask(level, half_window, build_band_mask)
+        # Scenes stay contiguous along every curve, so one mask serves all of them.
+        make_mask = partial(build_band_mask, pyramid.batch(level), half_window)
+        mask = pyramid.keep(("mask", level, half_window), make_mask)
         return band_attention(query, key, value, mask, half_window, dropout)
     starts, longest = pyramid.scene_starts(level)
     return flash_kernel()(
@@ -72,16 +68,8 @@ def band_attention(query, key, value, mask, half_window: int, dropout: float = 0
     keys, values = (
         F.pad(x, (0, 0, 0, 0, block, block + tail)).unfold(0, 3 * block, block).transpose(2, 3) for x in (key, value)
     )  # (blocks, heads, 3 w, D)
-    attend = F.scaled_dot_product_attention if dropout == 0 or query.is_cuda else _attend_in_parts
-    out = attend(queries, keys, values, attn_mask=mask, dropout_p=dropout)
+    out = F.scaled_dot_product_attention(queries, keys, values, attn_mask=mask, dropout_p=dropout)
     return out.transpose(1, 2).flatten(0, 1)[:count]
-
-
-def _attend_in_parts(queries, keys, values, attn_mask, dropout_p):
-    weights = queries.shape[1] * queries.shape[2] * keys.shape[2]  # of one block
-    parts = [x.split(max(1, WEIGHTS_AT_ONCE // weights)) for x in (queries, keys, values, attn_mask)]
-    attend = F.scaled_dot_product_attention
-    return torch.cat([checkpoint(attend, *part, dropout_p, use_reentrant=False) for part in zip(*parts, strict=True)])
 
 
 def _block_size(count: int, half_window: int) -> int:

@@ -1,5 +1,7 @@
 """The two residual blocks of the released network: sparse-convolution ResNet block and attention block."""
 
+from itertools import cycle
+
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -11,8 +13,6 @@ from .norm import SkipPath, SparseNorm
 from .pyramid import VoxelPyramid
 from .serialization import CURVES
 from .sparse_conv import SubmanifoldConv
-
-GAMMA_INIT = 0.1  # residual scale at the start (released code)
 
 
 class ResNetBlock(nn.Module):
@@ -26,7 +26,7 @@ class ResNetBlock(nn.Module):
         self.conv1 = SubmanifoldConv(channels, channels)
         self.conv2 = SubmanifoldConv(channels, channels)
         self.norm_post_layer = SparseNorm(channels)
-        self.skip_path = SkipPath(channels, GAMMA_INIT, drop_path)
+        self.skip_path = SkipPath(channels, drop_path)
 
     def forward(self, x: torch.Tensor, pyramid: VoxelPyramid, level: int) -> torch.Tensor:
         """x (V_l, C) -> (V_l, C)."""
@@ -68,11 +68,11 @@ class AttentionBlock(nn.Module):
         self.norm = SparseNorm(channels)
         self.linear_in = nn.Linear(channels, 3 * channels, bias=False)
         self.linear_out = nn.Linear(channels, channels, bias=False)
-        self.skip_path_1 = SkipPath(channels, GAMMA_INIT, drop_path)
+        self.skip_path_1 = SkipPath(channels, drop_path)
         self.mlp_norm = SparseNorm(channels)
         self.mlp_lin_1 = nn.Linear(channels, 8 * channels, bias=False)
         self.mlp_lin_2 = nn.Linear(4 * channels, channels, bias=False)
-        self.skip_path_2 = SkipPath(channels, GAMMA_INIT, drop_path)
+        self.skip_path_2 = SkipPath(channels, drop_path)
 
     def forward(self, x: torch.Tensor, pyramid: VoxelPyramid, level: int, curve: str) -> torch.Tensor:
         """x (V_l, C) -> (V_l, C)."""
@@ -90,25 +90,16 @@ class AttentionBlock(nn.Module):
         return out if order is None else out.index_select(0, order[1])
 
 
-class CurveOrder(nn.Module):
-    """Which curve each attention block of a stage follows: shuffled in training, the listed order in eval."""
-
-    def forward(self, num_blocks: int) -> list:
-        """Names of num_blocks curves."""
-        order = torch.randperm(len(CURVES)).tolist() if self.training else range(len(CURVES))
-        names = [CURVES[i] for i in order]
-        return [names[block % len(names)] for block in range(num_blocks)]
-
-
 class AttentionStage(nn.ModuleList):
-    """Attention blocks of one stage. Index 0 is the parameter-free curve module, as in the released state dict."""
+    """Attention blocks of one stage, each along a curve: shuffled in training, the listed order in eval. Index 0 is
+    empty: in the released state dict blocks count from 1."""
 
     def __init__(self, blocks):
-        super().__init__([CurveOrder(), *blocks])
+        super().__init__([nn.Identity(), *blocks])
 
     def forward(self, x: torch.Tensor, pyramid: VoxelPyramid, level: int) -> torch.Tensor:
         """x (V_l, C) -> (V_l, C)."""
-        blocks = list(self)[1:]
-        for block, curve in zip(blocks, self[0](len(blocks)), strict=True):
-            x = block(x, pyramid, level, curve)
+        order = torch.randperm(len(CURVES)).tolist() if self.training else range(len(CURVES))
+        for block, curve in zip(list(self)[1:], cycle(order)):
+            x = block(x, pyramid, level, CURVES[curve])
         return x

@@ -21,12 +21,6 @@ CHOICES = ("auto", "torch", "triton")
 CAPABILITY = (8, 0)  # NVIDIA GPUs that Triton compiles for, Ampere on; AMD's count on from 9
 
 
-def check_conv_backend() -> None:
-    """Before anything is trained: UserError for an unknown name, or for triton where it cannot run."""
-    if _wanted() == "triton":
-        uses_triton(torch.device("cuda" if torch.cuda.is_available() else "cpu"))
-
-
 def check_same_backend(device: torch.device) -> None:
     """Log what multiplies in every process, by rank. UserError where they differ: one network, two roundings."""
     names = comm.all_gather("triton" if uses_triton(device) else "torch")
@@ -38,12 +32,18 @@ def check_same_backend(device: torch.device) -> None:
 
 
 def uses_triton(device: torch.device) -> bool:
-    """Whether tensors on `device` go to Triton's kernels, those of norms (norm.py) with those of convolutions."""
-    return _uses_triton(_wanted(), device)
+    """Whether tensors on `device` go to Triton's kernels, those of norms (norm.py) with those of convolutions.
+
+    UserError: an unknown name, or triton where it cannot run.
+    """
+    name = os.environ.get(VARIABLE) or "auto"
+    if name not in CHOICES:
+        raise UserError(f"{VARIABLE} is {name!r}; allowed are {', '.join(CHOICES)}.")
+    return _uses_triton(name, device)
 
 
 def choose_conv_backend(device: torch.device) -> Callable:
-    """The function (feat, weight, kernel_map, bias) -> feat for tensors on `device`; errors as `check_conv_backend`."""
+    """The function (feat, weight, kernel_map, bias) -> feat for tensors on `device`; errors as `uses_triton`."""
     return _load_triton() if uses_triton(device) else torch_conv.convolve
 
 
@@ -51,13 +51,6 @@ def find_conv_backends(device: torch.device) -> dict[str, Callable]:
     """{name: function} of all that work for tensors on `device`."""
     found = dict(torch=torch_conv.convolve)
     return found if _triton_fault(device) else found | dict(triton=_load_triton())
-
-
-def _wanted():
-    name = os.environ.get(VARIABLE) or "auto"
-    if name not in CHOICES:
-        raise UserError(f"{VARIABLE} is {name!r}; allowed are {', '.join(CHOICES)}.")
-    return name
 
 
 @cache

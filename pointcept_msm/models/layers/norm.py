@@ -6,11 +6,12 @@ network has more of these layers than of any other: the backward pass keeps x an
 would keep several copies of x, and a GPU runs one kernel each way (triton_norm.py).
 """
 
+from collections import OrderedDict
+
 import torch
 from torch import nn
 
 from pointcept_msm.runtime import comm
-from pointcept_msm.runtime.errors import UserError
 
 from .conv_backends import uses_triton
 
@@ -86,24 +87,19 @@ class RMSNorm(nn.Module):
         return scale_rows(x, self.scale, self.eps, dtype=dtype)
 
 
-class SparseNorm(nn.Module):
+class SparseNorm(nn.Sequential):
     """RMSNorm under the extra name `norm` that the released state dict has."""
 
     def __init__(self, channels: int):
-        super().__init__()
-        self.norm = RMSNorm(channels)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """x (V, C) -> (V, C)."""
-        return self.norm(x)
+        super().__init__(OrderedDict(norm=RMSNorm(channels)))
 
 
 class SkipPath(nn.Module):
     """x * gamma, whole scenes dropped at random in training (drop path), plus the residual."""
 
-    def __init__(self, channels: int, init: float, drop: float = 0.0):
+    def __init__(self, channels: int, drop: float = 0.0):
         super().__init__()
-        self.gamma = nn.Parameter(torch.full((1, channels), init))
+        self.gamma = nn.Parameter(torch.ones(1, channels))
         self.drop = drop
 
     def forward(self, x, residual, batch: torch.Tensor, num_scenes: int, norm: SparseNorm | None = None):
@@ -123,8 +119,6 @@ class RunningStandard(nn.Module):
 
     def __init__(self, channels: int, batches: int = 50):
         super().__init__()
-        if batches < 1:
-            raise UserError(f"standard_batches is {batches}; give the number of batches to measure on, at least 1.")
         self.batches = batches
         self.register_buffer("seen", torch.zeros((), dtype=torch.long))
         self.register_buffer("count", torch.zeros((), dtype=torch.float64))

@@ -10,13 +10,12 @@ Legend: V_l voxels of level l, B scenes.
 
 from itertools import pairwise
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 
 from pointcept_msm.runtime.errors import UserError
 
-from .kernel_map import KernelMap, build_strided_map, build_submanifold_map
+from .kernel_map import KernelMap, build_strided_map, build_submanifold_map, positions
 from .neighbours import refine_neighbours, restrict_neighbours, search_neighbours
 from .serialization import CURVES, DEPTH, encode_curves, encode_z
 
@@ -57,18 +56,18 @@ class VoxelPyramid:
 
     def batch(self, level: int) -> torch.Tensor:
         """Scene index (V_l,) of each voxel."""
-        return self._keep(("batch", level), lambda: self.keys[level] >> 3 * (DEPTH - level))
+        return self.keep(("batch", level), lambda: self.keys[level] >> 3 * (DEPTH - level))
 
     def scene_starts(self, level: int) -> tuple[torch.Tensor, int]:
         """First row of each scene of a level, and V_l (B + 1,) int32; the largest scene's number of voxels."""
         longest = max(end - start for start, end in pairwise([0, *self.scene_ends[level]]))
-        return self._keep(("starts", level), lambda: F.pad(self.ends[level], (1, 0)).int()), longest
+        return self.keep(("starts", level), lambda: F.pad(self.ends[level], (1, 0)).int()), longest
 
     def coord(self, level: int) -> torch.Tensor:
         """(V_l, 4) int64: batch, x, y, z on the level's grid."""
         if self._coord is None:
             self._coord = self._whole.coord(0).index_select(0, self._rows[0])
-        return self._keep(("coord", level), lambda: self._coarsen_coord(level)) if level else self._coord
+        return self.keep(("coord", level), lambda: self._coarsen_coord(level)) if level else self._coord
 
     def _coarsen_coord(self, level):
         coord = self._coord.index_select(0, self._members[level])
@@ -77,7 +76,7 @@ class VoxelPyramid:
 
     def neighbours(self, level: int) -> torch.Tensor:
         """Rows (V_l, 27) int32 of each voxel's neighbours, V_l where there is none; taps as in neighbours.py."""
-        return self._keep(("neighbours", level), lambda: self._find_neighbours(level))
+        return self.keep(("neighbours", level), lambda: self._find_neighbours(level))
 
     def _find_neighbours(self, level):
         if self._whole is not None:
@@ -91,19 +90,19 @@ class VoxelPyramid:
 
     def submanifold_map(self, level: int) -> KernelMap:
         """3x3x3 map of a level."""
-        return self._keep(("submanifold", level), lambda: build_submanifold_map(self.neighbours(level)))
+        return self.keep(("submanifold", level), lambda: build_submanifold_map(self.neighbours(level)))
 
     def strided_map(self, level: int) -> KernelMap:
         """2x2x2 map from `level` to `level` + 1; its `transposed` is the inverse convolution's."""
         make = lambda: build_strided_map(self.keys[level], self.parents[level], self.count(level + 1))  # noqa: E731
-        return self._keep(("strided", level), make)
+        return self.keep(("strided", level), make)
 
     def curve_order(self, level: int, curve: str):
         """(order, inverse), each (V_l,): rows sorted by (scene, curve code), and where each row went; None for the
         curve along which the rows are sorted already."""
         if curve == CURVES[0]:
             return None
-        orders, inverses = self._keep(("orders", level), lambda: self._sort_curves(level))
+        orders, inverses = self.keep(("orders", level), lambda: self._sort_curves(level))
         return orders[CURVES.index(curve) - 1], inverses[CURVES.index(curve) - 1]
 
     def _sort_curves(self, level):
@@ -115,16 +114,11 @@ class VoxelPyramid:
         """Scene and code (3, V_l) along CURVES[1:]."""
         if self._whole is not None:
             return self._whole._curve_codes(level).index_select(1, self._rows[level])
-        return self._keep(("codes", level), lambda: self._encode_curves(level))
+        return self.keep(("codes", level), lambda: self._encode_curves(level))
 
     def _encode_curves(self, level):
         morton = self.keys[level] & (1 << 3 * (DEPTH - level)) - 1
         return encode_curves(morton) | self.batch(level) << 3 * DEPTH
-
-    def band_mask(self, level: int, half_window: int, build):
-        """The attention mask of a level, made by `build(batch, half_window)` on first use (scenes stay contiguous
-        along every curve, so one mask serves all of them)."""
-        return self._keep(("mask", level, half_window), lambda: build(self.batch(level), half_window))
 
     def subset(self, keep: torch.Tensor) -> tuple["VoxelPyramid", list]:
         """The pyramid of the finest voxels in `keep` (V_0,) bool, and per level the rows they have here.
@@ -138,17 +132,11 @@ class VoxelPyramid:
         part = VoxelPyramid(key, self.num_levels, self.num_scenes, whole=self, kept=kept)
         return part, part._rows
 
-    def _keep(self, name, make):
+    def keep(self, name, make):
+        """What make() gives, made once and kept under `name` as long as the pyramid is."""
         if name not in self._known:
             self._known[name] = make()
         return self._known[name]
-
-
-def positions(mask: torch.Tensor) -> torch.Tensor:
-    """Where mask (V,) is true. On a CPU numpy finds it ten times faster."""
-    if mask.device.type == "cpu":
-        return torch.from_numpy(np.flatnonzero(mask.numpy()))
-    return mask.nonzero().flatten()
 
 
 def build_pyramid(grid_coord: torch.Tensor, offset: torch.Tensor, num_levels: int) -> tuple[VoxelPyramid, torch.Tensor]:

@@ -8,20 +8,12 @@ import torch
 from torch import nn
 
 from .conv_backends import choose_conv_backend
-from .kernel_map import KernelMap
 from .pyramid import VoxelPyramid
 
 
-def sparse_conv(feat: torch.Tensor, weight: torch.Tensor, kernel_map: KernelMap, bias=None) -> torch.Tensor:
-    """feat (V_in, C_in), weight (C_out, k, k, k, C_in), bias (C_out,) -> (V_out, C_out) by the chosen back end. Under
-    autocast products are in its type, sums in float32."""
-    if torch.is_autocast_enabled(feat.device.type):
-        feat = feat.to(torch.get_autocast_dtype(feat.device.type))
-    return choose_conv_backend(feat.device)(feat, weight, kernel_map, bias)
-
-
 class _ConvWeight(nn.Module):
-    """Weight and bias with PyTorch's default initialisation for convolutions (as spconv's)."""
+    """Weight and bias with PyTorch's default initialisation for convolutions (as spconv's). Under autocast products are
+    in its type, sums in float32."""
 
     def __init__(self, in_channels: int, out_channels: int, kernel: int, bias: bool):
         super().__init__()
@@ -32,7 +24,9 @@ class _ConvWeight(nn.Module):
             nn.init.uniform_(parameter, -bound, bound)
 
     def _convolve(self, feat, kernel_map):
-        return sparse_conv(feat, self.weight, kernel_map, self.bias)
+        if torch.is_autocast_enabled(feat.device.type):
+            feat = feat.to(torch.get_autocast_dtype(feat.device.type))
+        return choose_conv_backend(feat.device)(feat, self.weight, kernel_map, self.bias)
 
 
 class SubmanifoldConv(_ConvWeight):

@@ -33,15 +33,11 @@ class StretchConv(torch.autograd.Function):
     @staticmethod
     def backward(ctx, grad):
         feat, taps = ctx.saved_tensors
-        grad_feat = grad_taps = None
-        if ctx.needs_input_grad[0]:
-            grad_feat = _multiply_stretches(grad, taps.transpose(1, 2), ctx.kernel_map.transposed)
-        if ctx.needs_input_grad[1]:
-            total = feat.new_zeros(taps.shape[0] * taps.shape[1], taps.shape[2], dtype=_sum_dtype(feat))
-            for rows, part in zip(*_gather_stretches(feat, ctx.kernel_map, grad), strict=True):
-                _add_product(total, rows, part)
-            grad_taps = _order(total.view(taps.shape), ctx.kernel_map).to(taps.dtype)
-        return grad_feat, grad_taps, None
+        grad_feat = _multiply_stretches(grad, taps.transpose(1, 2), ctx.kernel_map.transposed)
+        total = feat.new_zeros(taps.shape[0] * taps.shape[1], taps.shape[2], dtype=_sum_dtype(feat))
+        for rows, part in zip(*_gather_stretches(feat, ctx.kernel_map, grad), strict=True):
+            _add_product(total, rows, part)
+        return grad_feat, _order(total.view(taps.shape), ctx.kernel_map).to(taps.dtype), None
 
 
 def _multiply_stretches(feat, taps, kernel_map):
@@ -75,7 +71,7 @@ class _BlockConv(torch.autograd.Function):
     @staticmethod
     def backward(ctx, grad):
         feat, taps = ctx.saved_tensors
-        return *_gradients(feat, grad.contiguous(), taps, ctx.kernel_map, *ctx.needs_input_grad[:2]), None
+        return *_gradients(feat, grad.contiguous(), taps, ctx.kernel_map), None
 
 
 def _multiply(feat, taps, kernel_map):
@@ -93,30 +89,23 @@ def _multiply(feat, taps, kernel_map):
     return out
 
 
-def _gradients(feat, grad, taps, kernel_map, want_feat, want_taps):
-    """Gradients to feat and taps, or None, in one pass over blocks of input rows: `grad` is gathered once for both."""
+def _gradients(feat, grad, taps, kernel_map):
+    """Gradients to feat and taps in one pass over blocks of input rows: `grad` is gathered once for both."""
     back = kernel_map.transposed
     taps = _order(taps, back)
-    grad_feat = torch.empty_like(feat) if want_feat else None
-    grad_taps = torch.zeros(taps.shape, dtype=_sum_dtype(feat), device=feat.device) if want_taps else None
-    products = feat.new_empty(_most_pairs(back) if want_feat else 0, taps.shape[1])
+    grad_feat, grad_taps = torch.empty_like(feat), feat.new_zeros(taps.shape, dtype=_sum_dtype(feat))
+    products = feat.new_empty(_most_pairs(back), taps.shape[1])
     outer, inner = (feat.new_empty(_most_of_a_tap(back), width) for width in taps.shape[:0:-1])
-    taps_back, sums = [tap.t() for tap in taps], grad_taps.unbind() if want_taps else None
+    taps_back, sums = [tap.t() for tap in taps], grad_taps.unbind()
     for block in back.blocks:
-        own = feat[block.start : block.end]
-        product = products[: len(block.source)].split(block.sizes) if want_feat else None
-        targets = block.target.split(block.sizes) if want_taps else None
-        for t, source in enumerate(block.sources):
+        own, product = feat[block.start : block.end], products[: len(block.source)]
+        parts = zip(block.sources, product.split(block.sizes), block.target.split(block.sizes), strict=True)
+        for t, (source, y, target) in enumerate(parts):
             rows = _gather(grad, source, outer)
-            if want_feat:
-                torch.mm(rows, taps_back[t], out=product[t])
-            if want_taps:
-                _add_product(sums[t], _gather(own, targets[t], inner), rows)
-        if want_feat:
-            grad_feat[block.start : block.end] = _sum_by_row(products[: len(block.source)], block)
-    if want_taps:
-        grad_taps = _order(grad_taps, back).to(taps.dtype)
-    return grad_feat, grad_taps
+            torch.mm(rows, taps_back[t], out=y)
+            _add_product(sums[t], _gather(own, target, inner), rows)
+        grad_feat[block.start : block.end] = _sum_by_row(product, block)
+    return grad_feat, _order(grad_taps, back).to(taps.dtype)
 
 
 def _gather(x, index, buffer):

@@ -39,12 +39,3 @@ def test_equal_to_a_dictionary_at_every_level(rows_at_once, num_levels, monkeypa
     for level in range(num_levels):
         for voxels in (visible, pyramid, crop):
             assert torch.equal(voxels.neighbours(level).long(), expected_rows(voxels.coord(level)))
-
-
-def test_does_not_change_the_coordinates_it_reads():
-    pyramid, _ = build_pyramid(*scenes(), 3)
-    before = pyramid.coord(0).clone()
-    pyramid.neighbours(0)
-    assert torch.equal(before, pyramid.coord(0)) and torch.equal(
-        pyramid.coord(2)[:, 1:].amax(0), before[:, 1:].amax(0) >> 2
-    )

@@ -28,24 +28,6 @@ def test_levels_parents_and_ancestors():
         )
 
 
-def test_structure_does_not_depend_on_voxel_order():
-    scene = random_scene()
-    shuffle = torch.randperm(len(scene["feat"]))
-    one, order_one = build(scene)
-    two, order_two = build_pyramid(scene["grid_coord"][shuffle], scene["offset"], 3)
-    assert torch.equal(one.coord(0), two.coord(0)) and torch.equal(order_one, shuffle[order_two])
-
-
-def test_subset_is_the_pyramid_of_the_kept_voxels():
-    pyramid, _ = build(random_scene(seed=0), random_scene(seed=1))
-    keep = torch.rand(pyramid.count(0), generator=torch.Generator().manual_seed(2)) < 0.3
-    sub, sub_rows = pyramid.subset(keep)
-    for level in range(3):
-        expected = {(b, x >> level, y >> level, z >> level) for b, x, y, z in rows(pyramid.coord(0)[keep])}
-        assert set(rows(sub.coord(level))) == expected
-        assert torch.equal(pyramid.coord(level)[sub_rows[level]], sub.coord(level))
-
-
 def test_subset_of_everything_is_itself():
     pyramid, _ = build(random_scene())
     same, sub_rows = pyramid.subset(torch.ones(pyramid.count(0), dtype=torch.bool))
@@ -75,13 +57,14 @@ def test_a_part_is_what_its_voxels_alone_would_be():
     part, coord = pyramid, pyramid.coord(0)
     for _ in range(2):
         keep = (torch.rand(len(coord), generator=generator) < 0.6) & (coord[:, 0] != 1)
-        (part, _), coord = part.subset(keep), coord[keep]
+        whole, (part, rows_in_whole), coord = part, part.subset(keep), coord[keep]
         offset = torch.bincount(coord[:, 0], minlength=3).cumsum(0)
         alone, _ = build_pyramid(coord[:, 1:], offset, 3)
         assert part.scene_ends == alone.scene_ends and torch.equal(part.ancestors, alone.ancestors)
         for level in range(3):
             assert torch.equal(part.keys[level], alone.keys[level])
             assert torch.equal(part.coord(level), alone.coord(level))
+            assert torch.equal(whole.coord(level)[rows_in_whole[level]], part.coord(level))
             assert torch.equal(part.batch(level), part.coord(level)[:, 0])
             assert torch.equal(part.neighbours(level), alone.neighbours(level))
             for curve in CURVES[1:]:

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 
 from pointcept_msm.models.layers import kernel_map, torch_conv
 from pointcept_msm.models.layers.pyramid import build_pyramid
-from pointcept_msm.models.layers.sparse_conv import InverseConv, StridedConv, SubmanifoldConv, sparse_conv
+from pointcept_msm.models.layers.sparse_conv import InverseConv, StridedConv, SubmanifoldConv
 from tests.models.sparse_scenes import join, random_scene
 
 EXTENT = 12
@@ -91,14 +91,6 @@ def test_stretches_of_all_taps_equal_blocks(gathered, pyramid, monkeypatch):
             strict=True,
         ):
             torch.testing.assert_close(a, b, rtol=1e-10, atol=1e-10)
-
-
-def test_autograd_check():
-    scene = random_scene(40, 5)
-    pyramid, _ = build_pyramid(scene["grid_coord"], scene["offset"], 1)
-    feat = torch.randn(40, 2, dtype=torch.float64, requires_grad=True)
-    weight = torch.randn(3, 3, 3, 3, 2, dtype=torch.float64, requires_grad=True)
-    assert torch.autograd.gradcheck(lambda x, w: sparse_conv(x, w, pyramid.submanifold_map(0)), (feat, weight))
 
 
 @pytest.mark.parametrize("level", [0, 1])
