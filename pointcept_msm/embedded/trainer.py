@@ -94,10 +94,9 @@ class DefaultTrainer:
             hook = HOOKS.build(dict(cfg))
             hook.trainer = weakref.proxy(self)  # a hook must not keep its trainer alive
             self.hooks.append(hook)
-        if self.cfg.resume and not any(type(hook).__name__ == "CheckpointLoader" for hook in self.hooks):
-            raise UserError(
-                "resume is on, but no hook loads the checkpoint: add dict(type='CheckpointLoader') to hooks."
-            )
+        wants = "resume is on" if self.cfg.resume else f"weight is {self.cfg.weight}" if self.cfg.weight else None
+        if wants and not any(type(hook).__name__ == "CheckpointLoader" for hook in self.hooks):
+            raise UserError(f"{wants}, but no hook loads it: add dict(type='CheckpointLoader') to hooks.")
         self.hooks.sort(key=lambda hook: getattr(hook, "runs_last", False))  # a checkpoint must see what the others did
 
     def train(self):

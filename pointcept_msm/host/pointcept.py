@@ -27,9 +27,12 @@ from pointcept.utils.logger import get_root_logger
 from pointcept.utils.optimizer import OPTIMIZERS
 from pointcept.utils.scheduler import SCHEDULERS
 
+from pointcept_msm.embedded.checkpoint_loader import rename_keys
 from pointcept_msm.embedded.datasets import no_scenes
 from pointcept_msm.embedded.loader import refuse_mixing
 from pointcept_msm.embedded.optimizer import settle_warmup
+from pointcept_msm.files.state_match import list_names
+from pointcept_msm.files.torch_files import find_state_dict, read_torch_file
 from pointcept_msm.files.weights import digest_tensors
 from pointcept_msm.host.run_files import restore_train_config, set_aside_results
 from pointcept_msm.host.selection import register
@@ -75,6 +78,25 @@ def refuse_empty(dataset):
     return dataset
 
 
+def check_weight(cfg, expected, logger) -> None:
+    """UserError: no hook loads the checkpoint `cfg.weight`, or nothing in it has a name that is expected. Pointcept
+    would train from the initialisation, and say so in a list of all names."""
+    loader = next((hook for hook in cfg.hooks if hook["type"] == "CheckpointLoader"), None)
+    if loader is None:
+        raise UserError(f"no hook loads the weight {cfg.weight}: add dict(type='CheckpointLoader') to hooks.")
+    try:
+        state = find_state_dict(read_torch_file(cfg.weight, arrays=True), cfg.weight)
+    except UserError as error:  # Pointcept, which trusts it, may be able to read it
+        logger.warning(f"its names are not compared with the model's: {error}")
+        return
+    given = rename_keys(state, loader.get("keywords", ""), loader.get("replacement"))
+    if not {name.removeprefix("module.") for name in expected} & set(given):
+        raise UserError(
+            f"nothing in {cfg.weight} ({list_names(given)}) is for the model ({list_names(expected)}): give another "
+            "checkpoint, or set keywords and replacement of CheckpointLoader."
+        )
+
+
 def seed_loader_worker(worker_id, num_workers, rank, seed):
     """Pointcept's seed of a loader worker in the first process; in the others one that no process shares."""
     if rank == 0:
@@ -95,8 +117,8 @@ class MSMTrainer(Trainer):
     def __init__(self, cfg):
         if cfg.get("max_steps") is not None:
             raise UserError("max_steps is read in the embedded host only: set epoch, or MSM_HOST=embedded.")
-        if cfg.weight and not cfg.resume and not os.path.isfile(cfg.weight):
-            raise UserError(f"no checkpoint at {cfg.weight}: give an existing file as weight (-w), or none.")
+        if cfg.weight and not cfg.resume and not (os.path.isfile(cfg.weight) and cfg.weight.endswith(".pth")):
+            raise UserError(f"no checkpoint at {cfg.weight}: give an existing .pth as weight (-w), or none.")
         if any(str(part.get("type")).startswith("MSM") for part in (cfg.model, cfg.model.get("backbone") or {})):
             refuse_mixing(cfg.mix_prob)
         if comm.get_rank() > 0:  # Pointcept: seed + rank * workers, the same for all where there are no workers
@@ -107,7 +129,10 @@ class MSMTrainer(Trainer):
         """The first step of the constructor that has a log to write to."""
         self.logger.info(f"=> Host: pointcept; {describe_environment()}")
         warn_unread(self.cfg)
-        return super().build_model()
+        model = super().build_model()
+        if self.cfg.weight and not self.cfg.resume:
+            check_weight(self.cfg, model.state_dict(), self.logger)
+        return model
 
     def build_train_loader(self):
         """Pointcept's loader, with at least one worker."""

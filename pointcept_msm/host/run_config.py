@@ -75,7 +75,13 @@ def load_run_config(config_file, options=(), resume_from_run=True):
 
 def read_config(path, options=()):
     """A config file with defaults and options."""
-    cfg = Config.fromfile(str(path))
+    try:
+        cfg = Config.fromfile(str(path))
+    except FileNotFoundError as error:
+        raise UserError(
+            f"{path} extends a config that is not there ({error.filename}): one that extends Pointcept's own is given "
+            "by its path in Pointcept's checkout, configs linked (docs/pointcept.md)"
+        ) from None
     if cfg.get("save_path") in (None, "exp/msm/default"):
         cfg.save_path = f"exp/msm/{Path(path).stem}"
     warn_unread(cfg)

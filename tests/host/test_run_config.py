@@ -11,6 +11,7 @@ from pointcept_msm.host.run_config import (
     merge_options,
     parse_value,
     prepare_run,
+    read_config,
     refuse_overwrite,
 )
 from pointcept_msm.runtime.errors import UserError
@@ -35,6 +36,12 @@ def test_a_config_has_a_name(configs, name):
         find_config("pretrain-toy-tini", [configs])
     for name in ("in/probe-toys-tiny", "msm/in/probe-toys-tiny", "probe-toys-tiny"):
         assert find_config(name, [configs]) == configs / "msm/in/probe-toys-tiny.py"
+
+
+def test_a_config_without_its_base_says_where_such_a_one_is(tmp_path):
+    (tmp_path / "own.py").write_text('_base_ = ["../sonata/base.py"]\n')
+    with pytest.raises(UserError, match=r"own\.py extends .*sonata/base\.py.*path in Pointcept's checkout"):
+        read_config(tmp_path / "own.py")
 
 
 def test_defaults_are_filled_in_and_options_win(tmp_path):

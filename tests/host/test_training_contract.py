@@ -184,6 +184,18 @@ def test_a_weight_that_is_not_there_is_refused(tmp_path):
         make_trainer(make_config(tmp_path, weight="nowhere.pth"), make_batches(1)).train()
 
 
+def test_a_weight_of_which_nothing_is_the_models_is_refused(tmp_path):
+    torch.save(dict(state_dict={"module.old.weight": torch.ones(1)}), tmp_path / "old.pth")
+    for hooks, weight, said in (
+        (TRAINING_HOOKS, "old.pth", r"old\.pth.*keywords and replacement"),
+        (TRAINING_HOOKS[1:], "old.pth", r"CheckpointLoader"),
+    ):
+        assert TRAINING_HOOKS[0]["type"] == "CheckpointLoader"
+        config = make_config(tmp_path / "run", weight=str(tmp_path / weight), hooks=hooks)
+        with pytest.raises(UserError, match=said):
+            make_trainer(config, make_batches(1)).train()
+
+
 def test_mixing_scenes_of_voxels_is_refused_by_its_name(tmp_path):
     with pytest.raises(UserError, match=r"mix_prob is 0\.8: .*set mix_prob=0"):
         build_real_trainer(tmp_path, mix_prob=0.8, data=dict(train=dict(type="MSMRoomsDataset")))
