@@ -27,8 +27,8 @@ from pointcept.utils.logger import get_root_logger
 from pointcept.utils.optimizer import OPTIMIZERS
 from pointcept.utils.scheduler import SCHEDULERS
 
-from pointcept_msm.embedded.checkpoint_loader import rename_keys
 from pointcept_msm.embedded.datasets import no_scenes
+from pointcept_msm.embedded.hooks import rename_keys
 from pointcept_msm.embedded.loader import refuse_mixing
 from pointcept_msm.embedded.optimizer import settle_warmup
 from pointcept_msm.files.state_match import list_names
