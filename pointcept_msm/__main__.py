@@ -9,7 +9,6 @@ import torch
 from pointcept_msm import __version__
 from pointcept_msm.conversion.convert import add_convert_arguments, convert_command
 from pointcept_msm.features.batch import (
-    Failure,
     add_extract_arguments,
     add_input_arguments,
     extract_command,
@@ -35,7 +34,7 @@ def inspect_command(args) -> None:
         try:
             scene = load_scene(path, up=args.up, scale=args.scale)
         except UserError as error:
-            failures.append(Failure(path, str(error)))
+            failures.append((path, str(error)))
             continue
         seen, doubts = inspect_scene(scene["coord"], voxel_size)
         voxels = count_voxels(scene["coord"], voxel_size)

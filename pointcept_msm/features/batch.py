@@ -34,13 +34,6 @@ class Extraction(NamedTuple):
     seconds: float
 
 
-class Failure(NamedTuple):
-    """A scene that gave no features, and the sentence that says why."""
-
-    name: str
-    reason: str
-
-
 def add_input_arguments(parser) -> None:
     """Arguments of every command that looks at scenes for a network."""
     parser.add_argument("scenes", nargs="+", metavar="SCENE", help="folders of .npy, or files (docs/custom_data.md)")
@@ -89,7 +82,7 @@ def extract_command(args) -> None:
         try:
             path = save_features(args.out, scene.name, features, scene.coord, facts, args.half)
         except UserError as error:
-            failures.append(Failure(scene.name, str(error)))
+            failures.append((scene.name, str(error)))
     print(
         f"{args.out}: features of {len(named) - len(failures)} scenes, {extractor.channels} channels; "
         f"{seconds:.1f} s, peak memory {peak_memory():.1f} GiB"
@@ -132,8 +125,8 @@ def check_outputs(folder, named: dict[str, Path], kinds: Sequence[str]) -> None:
             raise UserError(f"{path} is a scene that is read, and would be written over: give another folder as --out")
 
 
-def extract_files(extractor, named, failures: list[Failure], mode="exact") -> Iterator[Extraction]:
-    """Features of every scene in turn, with a progress bar; failures are added to the list and printed."""
+def extract_files(extractor, named, failures: list[tuple[str, str]], mode: str = "exact") -> Iterator[Extraction]:
+    """Features of every scene in turn, with a progress bar; failures, (name, reason), go to the list and are shown."""
     for name, path in (bar := tqdm(named.items(), unit="scene", disable=None)):
         bar.set_postfix_str(name)
         try:
@@ -146,16 +139,16 @@ def extract_files(extractor, named, failures: list[Failure], mode="exact") -> It
             reason = str(error).removeprefix(f"{name}: ")
             if not isinstance(error, (UserError, OSError)):
                 reason = "it does not fit into memory: cut it, or lower --max-voxels"
-            failures.append(Failure(name, reason))
-            tqdm.write(f"{name}: left out, {failures[-1].reason}", file=sys.stderr)
+            failures.append((name, reason))
+            tqdm.write(f"{name}: left out, {reason}", file=sys.stderr)
             continue
         for note in (note for key, note in scene.notes.items() if key not in QUIET):
             tqdm.write(f"{name}: {note}", file=sys.stderr)
         yield Extraction(scene, features, seconds)
 
 
-def report_failures(failures: Sequence[Failure], total: int) -> None:
-    """UserError that lists the scenes without features, if there are any."""
+def report_failures(failures: Sequence[tuple[str, str]], total: int) -> None:
+    """UserError that lists (name, reason) of the scenes without features, if there are any."""
     if failures:
         listed = "; ".join(f"{name} ({reason})" for name, reason in failures)
         raise UserError(f"{len(failures)} of {total} scenes gave nothing: {listed}")

@@ -152,8 +152,8 @@ class FeatureExtractor:
             position[core] = torch.arange(len(core), device=self.device)
             place = position[item.place]
             mine = (place >= 0).nonzero().flatten()
-            for block in zip(mine.split(ROWS_A_COPY), place[mine].split(ROWS_A_COPY)):
-                features[block[0].cpu().numpy()] = sampled[block[1]].cpu().numpy()
+            for point, row in zip(mine.split(ROWS_A_COPY), place[mine].split(ROWS_A_COPY)):
+                features[point.cpu().numpy()] = sampled[row].cpu().numpy()
         return features
 
     def prepare(self, scene, tell: bool = True) -> PreparedScene:

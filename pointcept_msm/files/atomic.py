@@ -7,13 +7,6 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 
-class DiskError(OSError):
-    """A file could not be written; prints as its sentence alone."""
-
-    def __str__(self):
-        return self.strerror
-
-
 def remove_leftovers(folder):
     """Remove what killed processes left of half-written files; for a folder that nobody else is writing to."""
     for path in Path(folder).glob(".*.tmp"):
@@ -25,7 +18,7 @@ def remove_leftovers(folder):
 def replace_file(path, mode="wb"):
     """Yield a file that becomes `path` when the block ends well; otherwise `path` keeps what it had.
 
-    Raises DiskError (an OSError) with one sentence when the disk is full or the folder cannot be written.
+    Raises OSError with one sentence when the disk is full or the folder cannot be written.
     """
     path = Path(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
@@ -41,7 +34,7 @@ def replace_file(path, mode="wb"):
         cause = error if isinstance(error, OSError) else error.__context__
         if not isinstance(cause, OSError):
             raise
-        raise DiskError(cause.errno, _explain(path, cause)) from error
+        raise OSError(_explain(path, cause)) from error  # without a number, so that it prints as its sentence alone
     finally:
         with suppress(FileNotFoundError):
             temporary.unlink()

@@ -90,14 +90,9 @@ def read_ply(path: Path) -> dict:
     end = re.search(rb"end_header(\r\n|\n|\r)", start)
     if not start.startswith(b"ply") or end is None:
         raise UserError(f"{path} is no .ply: its header has no {'end' if start[:3] == b'ply' else 'beginning'}")
-    header = start[: end.start()]
-    try:
-        header = header.decode("utf-8")
-    except UnicodeDecodeError:
-        header = header.decode("latin-1")
-    lines = header.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    lines = (line.decode("latin-1").split() for line in start[: end.start()].splitlines())
     form, elements = None, []  # (name, rows, [(property, type), ...], has lists)
-    for words in filter(None, (line.split() for line in lines)):
+    for words in filter(None, lines):
         if words[0] == "format":
             form = words[1]
         elif words[0] == "element":
@@ -207,8 +202,7 @@ def read_pcd(path: Path) -> dict:
                 break
         names, count = header["FIELDS"], int(header["POINTS"][0])
         repeats = [int(x) for x in header.get("COUNT", ["1"] * len(names))]
-        kinds = {"F": "f", "I": "i", "U": "u"}
-        types = [f"<{kinds[t]}{s}" for t, s in zip(header["TYPE"], header["SIZE"])]
+        types = [f"<{t.lower()}{s}" for t, s in zip(header["TYPE"], header["SIZE"])]
         if header["DATA"] == ["binary"]:
             row = np.dtype([(f"{n}{i}", t, (c,)) for i, (n, t, c) in enumerate(zip(names, types, repeats))])
             rows = np.fromfile(file, row, count)

@@ -43,7 +43,7 @@ def match_state(
     faults = {
         "unknown": [name for name in unknown if not matches(name, ignore)],
         "missing": [name for name in missing if not matches(name, ignore) or not shared],
-        "of another shape": [_compare(n, v, expected[n]) for n, v in shared.items() if _differs(v, expected[n])],
+        "of another shape": list(filter(None, (_compare(n, v, expected[n]) for n, v in shared.items()))),
         "not finite": [n for n, v in shared.items() if isinstance(v, torch.Tensor) and not torch.isfinite(v).all()],
     }
     said = [f"{len(names)} {kind} ({list_names(names)})" for kind, names in faults.items() if names]
@@ -64,14 +64,11 @@ def list_names(names: Iterable[str]) -> str:
     return (", ".join(names[:SHOWN]) or "nothing") + more
 
 
-def _differs(value, expected):
-    if not isinstance(value, torch.Tensor) or value.shape != expected.shape:
-        return True
-    return value.is_floating_point() != expected.is_floating_point()  # a batch norm's counter is an integer
-
-
 def _compare(name, value, expected):
+    """In what a value differs from the network's, None if in nothing."""
     if not isinstance(value, torch.Tensor):
         return f"{name} is a {type(value).__name__}"
+    if value.shape == expected.shape and value.is_floating_point() == expected.is_floating_point():
+        return None
     kind = "" if value.is_floating_point() else f" of {value.dtype}"
     return f"{name} is {tuple(value.shape)}{kind}, expected {tuple(expected.shape)}"

@@ -73,7 +73,7 @@ def load_checkpoint(path):
             "with tools/convert_checkpoint.py."
         ) from error
     config, meta = _read_texts(path, metadata)
-    if metadata.get("checksum", sum_tensors(state_dict)) != sum_tensors(state_dict):
+    if "checksum" in metadata and metadata["checksum"] != sum_tensors(state_dict):
         raise UserError(f"{path} is damaged: its weights do not match their checksum; copy or export it again.")
     broken = [n for n, v in state_dict.items() if v.is_floating_point() and not bool(v.isfinite().all())]
     if broken:

@@ -12,7 +12,6 @@ from pointcept_msm.datasets.inputs import EVERYWHERE
 from pointcept_msm.datasets.normals import estimate_normals
 from pointcept_msm.features.batch import (
     Extraction,
-    Failure,
     add_scene_arguments,
     check_outputs,
     extract_files,
@@ -212,7 +211,7 @@ def show_command(args) -> None:
             try:
                 prediction = find_prediction(args.predictions, name, len(done.features))
             except UserError as error:
-                failures.append(Failure(name, str(error)))
+                failures.append((name, str(error)))
                 continue
             some = dict(max_points=args.max_points, prediction=prediction, names=names)
             paths, camera = draw_scene(args.out, done, bases, extractor.levels, shown, **some, **view)

@@ -1,6 +1,7 @@
 """Pointcept's SpUNet: config from shapes, every tensor accounted for, heads left behind, colours as it was trained."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -26,34 +27,16 @@ def write(path, state):
     return path
 
 
-@pytest.mark.parametrize(
-    "config",
-    [
-        SMALL,
-        dict(
-            in_channels=3,
-            base_channels=32,
-            channels=[32, 64, 128, 256, 256, 128, 96, 96],
-            layers=[2, 3, 4, 6, 2, 2, 2, 2],
-        ),
-    ],
-)
-def test_the_config_is_inferred_from_shapes(config):
-    assert infer_spunet_config(spunet_tensors(**config)) == dict(type="MSM-SpUNet-v1m1", **config)
-
-
 def test_known_sizes_of_the_standard_network():
-    """Written out from SpUNet-v1m1's layers."""
+    """Written out from SpUNet-v1m1's layers; and inferred from them."""
     tensors = spunet_tensors()
+    channels, layers = [32, 64, 128, 256, 256, 128, 96, 96], [2, 3, 4, 6, 2, 2, 2, 2]
+    config = dict(type="MSM-SpUNet-v1m1", in_channels=6, base_channels=32, channels=channels, layers=layers)
+    assert infer_spunet_config(tensors) == config
     shapes = {k: tuple(v.shape) for k, v in tensors.items()}
     assert shapes["conv_input.0.weight"] == (32, 5, 5, 5, 6)
-    assert shapes["down.3.0.weight"] == (256, 2, 2, 2, 128) and shapes["enc.3.block5.conv2.weight"] == (
-        256,
-        3,
-        3,
-        3,
-        256,
-    )
+    assert shapes["down.3.0.weight"] == (256, 2, 2, 2, 128)
+    assert shapes["enc.3.block5.conv2.weight"] == (256, 3, 3, 3, 256)
     assert shapes["up.3.0.weight"] == (256, 2, 2, 2, 256) and shapes["up.0.0.weight"] == (96, 2, 2, 2, 96)
     assert shapes["dec.3.block0.conv1.weight"] == (256, 3, 3, 3, 384)
     assert shapes["dec.0.block0.proj.0.weight"] == (96, 1, 1, 1, 128) and "dec.0.block1.proj.0.weight" not in shapes
@@ -90,43 +73,22 @@ def test_a_checkpoint_of_any_method_converts(tmp_path, capsys, prefix):
     ],
 )
 def test_faulty_files(tmp_path, capsys, change, words):
-    import re
-
-    state = make_state()
+    state, out = make_state(), tmp_path / "out.safetensors"
     change(state)
-    code, error = convert(
-        capsys, "--source", "spunet", write(tmp_path / "x.pth", state), tmp_path / "o.safetensors", *SIZE
-    )
+    code, error = convert(capsys, "--source", "spunet", write(tmp_path / "x.pth", state), out, *SIZE)
     assert code == 2 and error.count("\n") == 1 and re.search(words, error), error
-    assert not (tmp_path / "o.safetensors").exists()
+    assert not out.exists()
 
 
 def test_inputs_must_be_known(tmp_path, capsys):
     source, out = write(tmp_path / "x.pth", make_state(in_channels=3)), tmp_path / "out.safetensors"
     code, error = convert(capsys, "--source", "spunet", source, out)
     assert code == 2 and "nothing says what the 3 inputs" in error and error.count("\n") == 1
-    assert (
-        convert(
-            capsys,
-            "--source",
-            "spunet",
-            source,
-            out,
-            "--feat-keys",
-            "color",
-            "--color-range",
-            "-1",
-            "1",
-            "--grid-size",
-            0.02,
-        )[0]
-        == 0
-    )
+    told = ("--feat-keys", "color", "--color-range", "-1", "1", *SIZE)
+    assert convert(capsys, "--source", "spunet", source, out, *told) == (0, "")
     assert load_checkpoint(out)[2]["color_range"] == [-1.0, 1.0]
     lacking = {k: v for k, v in make_state().items() if "block0.bn1" not in k}
-    code, error = convert(
-        capsys, "--source", "spunet", write(source, lacking), out, "--ignore", "*bn1*", "--grid-size", 0.02
-    )
+    code, error = convert(capsys, "--source", "spunet", write(source, lacking), out, "--ignore", "*bn1*", *SIZE)
     assert code == 2 and "initial values are not known" in error
 
 

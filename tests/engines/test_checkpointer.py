@@ -148,7 +148,7 @@ def test_a_full_disk_leaves_the_old_file_intact(tmp_path):
             write_last({"weight": torch.ones(1_000_000)}, tmp_path)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    assert caught.value.errno == errno.EFBIG and "\n" not in str(caught.value)
+    assert "file too large" in str(caught.value) and "\n" not in str(caught.value)
     assert torch.equal(read(path)["weight"], torch.ones(10))
     assert [p.name for p in tmp_path.iterdir()] == ["model_last.pth"], "no half-written file is left"
 
