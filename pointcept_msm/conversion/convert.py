@@ -77,7 +77,7 @@ def convert_checkpoint(
     config, run = choose_config(source, path, content, state, config_file)
     facts = {**table.meta, **run, **(meta or {})}
     check_inputs(facts, run, config, path)
-    expected = expected_tensors(config)
+    expected = spunet_tensors(**config) if config["type"] == TYPE else build_model(dict(config)).state_dict()
     match = match_state(state, expected, path, ignore, strangers, NEXT_STEP)
     tensors = {name: match.state.get(name, value) for name, value in expected.items()}
     if any(value.is_meta for value in tensors.values()):
@@ -138,13 +138,6 @@ def read_network_config(path) -> tuple[dict, dict]:
     if "type" not in backbone:
         raise UserError(f"{path} names no network, only {list_names(content)}: it needs backbone=dict(type=...)")
     return backbone, meta
-
-
-def expected_tensors(config) -> dict:
-    """Every tensor of the network by name, with initial values where it can be built in any host."""
-    if config["type"] == TYPE:
-        return spunet_tensors(**config)
-    return build_model(dict(config)).state_dict()
 
 
 def check_inputs(facts: Mapping, run: Mapping, config: Mapping, path) -> None:

@@ -6,7 +6,6 @@ On disk: `<name>.npz` with the arrays `feat` (N, C) and `coord` (N, 3), the poin
 
 import json
 import sys
-import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -27,11 +26,10 @@ HALF_REACH = float(np.finfo(np.float16).max)
 
 
 class Extraction(NamedTuple):
-    """A scene as the network saw it, its features (N, C) float32, and how long they took, without reading the file."""
+    """A scene as the network saw it, and its features (N, C) float32."""
 
     scene: PreparedScene
     features: np.ndarray
-    seconds: float
 
 
 def add_input_arguments(parser) -> None:
@@ -71,21 +69,20 @@ def add_extract_arguments(parser) -> None:
 
 def extract_command(args) -> None:
     """Features of scenes to files: `msm extract`, tools/extract_features.py. UserError: scenes that gave nothing."""
-    named, failures, seconds = name_scenes(args.scenes), [], 0.0
+    named, failures = name_scenes(args.scenes), []
     check_outputs(args.out, named, ("npz", "json"))
     extractor = load_extractor(args)
     common = describe_extractor(extractor, args.weights) | {"mode": args.mode}
-    for scene, features, taken in extract_files(extractor, named, failures, args.mode):
+    for scene, features in extract_files(extractor, named, failures, args.mode):
         facts = {"scene": named[scene.name].name or scene.name, **common}
-        facts |= {"filled": scene.filled, "notes": scene.notes, "seconds": round(taken, 2)}
-        seconds += taken
+        facts |= {"filled": scene.filled, "notes": scene.notes}
         try:
             path = save_features(args.out, scene.name, features, scene.coord, facts, args.half)
         except UserError as error:
             failures.append((scene.name, str(error)))
     print(
         f"{args.out}: features of {len(named) - len(failures)} scenes, {extractor.channels} channels; "
-        f"{seconds:.1f} s, peak memory {peak_memory():.1f} GiB"
+        f"peak memory {peak_memory():.1f} GiB"
     )
     report_failures(failures, len(named))
     print(f'next, in Python: numpy.load({str(path)!r})["feat"]')
@@ -130,11 +127,8 @@ def extract_files(extractor, named, failures: list[tuple[str, str]], mode: str =
     for name, path in (bar := tqdm(named.items(), unit="scene", disable=None)):
         bar.set_postfix_str(name)
         try:
-            scene = read_scene(path)
-            start = time.perf_counter()
-            scene = extractor.prepare(scene | {"name": name}, tell=False)
+            scene = extractor.prepare(read_scene(path) | {"name": name}, tell=False)
             features = extractor.extract(scene, mode)
-            seconds = time.perf_counter() - start
         except (UserError, OSError, MemoryError, torch.OutOfMemoryError) as error:
             reason = str(error).removeprefix(f"{name}: ")
             if not isinstance(error, (UserError, OSError)):
@@ -144,7 +138,7 @@ def extract_files(extractor, named, failures: list[tuple[str, str]], mode: str =
             continue
         for note in (note for key, note in scene.notes.items() if key not in QUIET):
             tqdm.write(f"{name}: {note}", file=sys.stderr)
-        yield Extraction(scene, features, seconds)
+        yield Extraction(scene, features)
 
 
 def report_failures(failures: Sequence[tuple[str, str]], total: int) -> None:

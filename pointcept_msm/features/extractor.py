@@ -114,7 +114,8 @@ class FeatureExtractor:
         self.feat_keys = tuple(self.meta.get("feat_keys") or self.meta.get("features") or ("color", "normal"))
         self.color_range = tuple(map(float, self.meta.get("color_range") or (-1, 1)))
         self.in_channels = check_input_width(self.feat_keys, self.config.get("in_channels"))
-        self.device = _find_device(device) if device is not None else _device_of(network)
+        where = next((parameter.device for parameter in network.parameters()), "cpu")
+        self.device = _find_device(where if device is None else device)
         self.network = network.to(self.device)
         self.max_voxels, self.dtype = max_voxels, dtype
         self.digest, self.source, self._told = digest, source, set()
@@ -325,11 +326,6 @@ def _find_device(device) -> torch.device:
     if found.type == "cuda" and (found.index or 0) >= torch.cuda.device_count():
         raise UserError(f"device is {device!r}, and torch finds {torch.cuda.device_count()} GPUs here; give cpu")
     return found
-
-
-def _device_of(network):
-    parameter = next(network.parameters(), None)
-    return parameter.device if parameter is not None else torch.device("cpu")
 
 
 def _shift(level: Level, origin: torch.Tensor) -> Level:

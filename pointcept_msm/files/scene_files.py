@@ -21,7 +21,6 @@ from pointcept_msm.runtime.errors import UserError
 
 FIELDS = ("coord", "color", "normal", "segment", "instance")
 SUFFIXES = (".npz", ".ply", ".pth")  # of files that we write too
-READ_SUFFIXES = (*SUFFIXES, *scene_formats.READERS, ".npy")
 # Other names under which a field is found, the best first: in Pointcept's folders and its older .pth, in other tools.
 ALIASES = {
     "segment": ("segment20", "semantic_gt20", "semantic_gt", "segment200", "semantic_gt200", "label", "labels"),
@@ -91,15 +90,15 @@ def _kind(path):
 
 
 def _find_reader(path, kind):
-    own = {".npz": _read_npz, ".ply": scene_formats.read_ply, ".pth": _read_pth, ".npy": _read_npy}
-    reader = own.get(kind) or scene_formats.READERS.get(kind)
-    if reader is None:
+    readers = {".npz": _read_npz, ".ply": scene_formats.read_ply, ".pth": _read_pth, ".npy": _read_npy}
+    readers |= scene_formats.READERS
+    if kind not in readers:
         raise UserError(
             f"{path} is a {kind or 'file without a suffix'}, allowed are a folder of .npy, "
-            f"{', '.join(READ_SUFFIXES)} and .gz of them; CloudCompare converts many more: CloudCompare -SILENT -O "
+            f"{', '.join(readers)} and .gz of them; CloudCompare converts many more: CloudCompare -SILENT -O "
             f"{path.name} -C_EXPORT_FMT PLY -SAVE_CLOUDS"
         )
-    return reader
+    return readers[kind]
 
 
 def _guarded(reader, path: Path):

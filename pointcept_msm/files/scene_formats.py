@@ -274,9 +274,8 @@ def read_mesh(path: Path) -> dict:
 
 
 SCANS = {".pcd": read_pcd, ".las": read_las, ".laz": read_las, ".e57": read_e57}
-TEXTS = dict.fromkeys((".xyz", ".txt", ".csv", ".pts", ".asc"), read_text)
-MESHES = dict.fromkeys((".obj", ".glb", ".gltf", ".stl", ".off"), read_mesh)
-READERS = SCANS | TEXTS | MESHES
+READERS = SCANS | dict.fromkeys((".xyz", ".txt", ".csv", ".pts", ".asc"), read_text)
+READERS |= dict.fromkeys((".obj", ".glb", ".gltf", ".stl", ".off"), read_mesh)
 
 
 def write_ply(file, arrays: Mapping) -> None:

@@ -60,7 +60,7 @@ def show(scenes, extractor: FeatureExtractor | str | Path | None = None, level="
     done = []
     for scene in scenes if isinstance(scenes, (list, tuple)) else [scenes]:
         scene = extractor.prepare(scene)
-        done.append(Extraction(scene, extractor.extract(scene), 0.0))
+        done.append(Extraction(scene, extractor.extract(scene)))
     bases = fit_bases([each.features for each in done], extractor.levels)
     return draw_sheet(done, bases, extractor.levels, [find_level(level, extractor.levels)], **view)
 

@@ -209,12 +209,6 @@ def test_a_path_an_array_and_a_list_of_them(tmp_path):
     assert np.allclose(extractor.extract(np.c_[scene["coord"], color]), feat, atol=1e-5)
     both = extractor.extract([tmp_path / "room.ply", torch.from_numpy(np.c_[scene["coord"], color])])
     assert len(both) == 2 and all(np.allclose(one, feat, atol=1e-5) for one in both)
-    shape = (scene["coord"][0], r"array of shape \(3,\)")
-    for wrong, words in (shape, ("no.ply", "no.ply does not exist"), (3, "got a int")):
-        with pytest.raises(ValueError, match=words):
-            extractor.extract(wrong)
-    with pytest.raises(ValueError, match="has 'colorx' and no color; rename it"):
-        extractor.extract(dict(coord=scene["coord"], colorx=scene["color"]))
 
 
 TURNED = {
@@ -226,7 +220,7 @@ TURNED = {
 
 
 @pytest.mark.parametrize("up", TURNED)
-@pytest.mark.parametrize("unit", [1, 0.3048, 0.01, 0.001])
+@pytest.mark.parametrize("unit", [1, 0.001])
 def test_other_axes_units_and_places_are_warned_about_or_right(up, unit, caplog):
     """At map coordinates of 4,000 km; as suggested, the features are those of the plain scan."""
     room, (columns, signs) = make_room(), TURNED[up]
