@@ -85,7 +85,7 @@ def check_weight(cfg, expected, logger) -> None:
     if loader is None:
         raise UserError(f"no hook loads the weight {cfg.weight}: add dict(type='CheckpointLoader') to hooks.")
     try:
-        state = find_state_dict(read_torch_file(cfg.weight, arrays=True), cfg.weight)
+        state = find_state_dict(read_torch_file(cfg.weight), cfg.weight)
     except UserError as error:  # Pointcept, which trusts it, may be able to read it
         logger.warning(f"its names are not compared with the model's: {error}")
         return
