@@ -2,8 +2,8 @@
 
 Steps (paper's released preprocessing): shift the scene to its x/y middle and lowest z, voxelise (one point a voxel,
 here the one nearest the voxel's centre, so that nothing is random), normalise the inputs, run the network, bring all
-levels back to the points; all of it on the network's device. A scene with too many voxels runs in overlapping tiles.
-Legend: N points, V voxels, C channels.
+levels back to the points; all of it on the network's device. Several small scenes share a pass, a scene with too many
+voxels runs in overlapping tiles. Legend: N points, V voxels, C channels.
 """
 
 import logging
@@ -17,6 +17,7 @@ import numpy as np
 import torch
 
 from pointcept_msm.datasets.inputs import FEATURES, check_fill, count_channels, prepare_scene
+from pointcept_msm.features.output import empty_rows, write_rows
 from pointcept_msm.features.voxels import SceneVoxels, build_tiles, centre_coord, voxelise
 from pointcept_msm.files.inspection import find_strays, inspect_scene
 from pointcept_msm.files.scene_io import check_scene, read_scene
@@ -36,7 +37,7 @@ DTYPES = ("float32", "float16", "bfloat16")
 FLOORS = ("robust", "released")
 QUIET = ("color", "origin", "segment", "instance")  # notes that change nothing of what a scene means
 MARGIN = 8  # coarsest voxels by which tiles overlap
-ROWS_A_COPY = 1 << 12  # brought to points at once, so that nothing of the result's size is made beside it
+SHARED_ON_CPU = 1 << 16  # voxels of small scenes that share a pass on a CPU
 
 
 class PreparedScene(NamedTuple):
@@ -121,41 +122,33 @@ class FeatureExtractor:
         self.digest, self.source, self._told = digest, source, set()
         self.fill = check_fill({**(self.meta.get("fill") or {}), **(fill or {})})
 
-    @torch.no_grad()
     def extract(
         self,
         scene: Mapping | str | Path | np.ndarray | PreparedScene | Sequence,
         mode: str = "exact",
         rows: np.ndarray | Sequence[np.ndarray] | None = None,
-    ) -> np.ndarray | list[np.ndarray]:
-        """Features (N, C) float32, row i for point i; a list of scenes gives a list of them.
+        output: str = "numpy",
+    ) -> np.ndarray | torch.Tensor | list:
+        """Features (N, C) float32, row i for point i; a list of scenes gives a list of them, small ones in one pass.
 
         scene: a dictionary, a path, an array of points or of points and colours (see `read_scene`), or one of
-        `prepare`. mode: see `sample_levels`. rows: only these points' features; for a list of scenes a list of rows.
+        `prepare`. mode: see `sample_levels`. rows: only these
+        points' features; for a list of scenes a list of rows. output: "numpy", or "torch" for tensors on the network's
+        device.
         UserError: a broken scene, or one without an input that the network takes.
         """
-        if isinstance(scene, (list, tuple)) and not isinstance(scene, PreparedScene):
-            rows = [None] * len(scene) if rows is None else rows
-            if len(rows) != len(scene):
-                raise UserError(f"{len(scene)} scenes and rows for {len(rows)}: give the rows of each, or None")
-            return [self.extract(one, mode, some) for one, some in zip(scene, rows)]
-        item = self.to_device(scene if isinstance(scene, PreparedScene) else self.prepare(scene), rows)
-        grid, coarsest = item.voxels.grid, self._layout[-1][0]
-        features = np.empty((len(item.place), self.channels), dtype=np.float32)
-        position = torch.empty(len(grid), dtype=torch.long, device=self.device)
-        for part, core in build_tiles(grid.cpu().numpy(), self.max_voxels, MARGIN * coarsest):
-            part, core = (torch.from_numpy(rows).to(self.device) for rows in (part, core))
-            low = grid[part].amin(0) // coarsest * coarsest  # aligned, so that coarse cells are those of the scene
-            levels = [_shift(level, low) for level in self._forward(grid[part] - low, item.feat[part])]
-            batch = torch.zeros(len(core), dtype=torch.long, device=self.device)
-            sampled = sample_levels(levels, grid[core], batch, mode, grid.amax(0)[None] + 1).float()
-            position.fill_(-1)
-            position[core] = torch.arange(len(core), device=self.device)
-            place = position[item.place]
-            mine = (place >= 0).nonzero().flatten()
-            for point, row in zip(mine.split(ROWS_A_COPY), place[mine].split(ROWS_A_COPY)):
-                features[point.cpu().numpy()] = sampled[row].cpu().numpy()
-        return features
+        if output not in ("numpy", "torch"):
+            raise UserError(f"output is {output!r}; allowed: numpy, torch")
+        many = isinstance(scene, (list, tuple)) and not isinstance(scene, PreparedScene)
+        scenes, rows = (scene, rows) if many else ([scene], [rows])
+        rows = [None] * len(scenes) if rows is None else rows
+        if len(rows) != len(scenes):
+            raise UserError(f"{len(scenes)} scenes and rows for {len(rows)}: give the rows of each, or None")
+        found = []
+        with torch.no_grad():
+            for group in self._group(scenes, rows):
+                found += self._extract_group(group, mode, output)
+        return found if many else found[0]
 
     def prepare(self, scene, tell: bool = True) -> PreparedScene:
         """The scene (see `extract`), read, checked, looked at, and with `fill` in place of inputs that it lacks.
@@ -218,8 +211,22 @@ class FeatureExtractor:
         """(stride, width) of every level, from a pass over two voxels."""
         grid = torch.tensor([[0, 0, 0], [1, 1, 1]], device=self.device)
         with torch.no_grad():
-            levels = self._forward(grid, torch.zeros(2, self.in_channels, device=self.device))
+            levels = self._forward([grid], torch.zeros(2, self.in_channels, device=self.device))
         return [(level.stride, level.feat.shape[1]) for level in levels]
+
+    def _group(self, scenes, rows) -> Iterator[list["_Item"]]:
+        """The scenes on the device, as many together as a pass takes (CPUs gain by sharing only what is small)."""
+        limit = min(self.max_voxels, SHARED_ON_CPU) if self.device.type == "cpu" else self.max_voxels
+        group, count = [], 0
+        for scene, some in zip(scenes, rows):
+            item = self.to_device(scene if isinstance(scene, PreparedScene) else self.prepare(scene), some)
+            if group and count + len(item.voxels.grid) > limit:
+                yield group
+                group, count = [], 0
+            group.append(item)
+            count += len(item.voxels.grid)
+        if group:
+            yield group
 
     def to_device(self, scene: PreparedScene, rows: np.ndarray | None = None) -> "_Item":
         """Voxels and input columns of a scene, and the voxels of its points `rows`, on the device."""
@@ -231,8 +238,38 @@ class FeatureExtractor:
         place = voxels.voxel if rows is None else voxels.voxel[torch.as_tensor(np.asarray(rows), device=self.device)]
         return _Item(voxels, scale_colors(feat, self.feat_keys, self.color_range), place)
 
-    def _forward(self, grid, feat):
-        batch = dict(grid_coord=grid, feat=feat, offset=torch.tensor([len(grid)], device=self.device))
+    def _extract_group(self, group: list["_Item"], mode, output) -> list:
+        """Features of scenes that share a pass, or of one in tiles."""
+        grids = [item.voxels.grid for item in group]
+        if len(group) == 1 and len(grids[0]) > self.max_voxels:
+            return [self._extract_in_tiles(group[0], mode, output)]
+        levels = self._forward(grids, torch.cat([item.feat for item in group]))
+        sampled = _sample(levels, grids, mode, [grid.amax(0) + 1 for grid in grids])
+        found = []
+        for feat, item in zip(sampled.split([len(grid) for grid in grids]), group):
+            found.append(empty_rows(len(item.place), feat, output))
+            write_rows(feat, item.place, found[-1])
+        return found
+
+    def _extract_in_tiles(self, item: "_Item", mode, output):
+        grid, coarsest, out = item.voxels.grid, self._layout[-1][0], None
+        position = torch.empty(len(grid), dtype=torch.long, device=self.device)
+        for part, core in build_tiles(grid.cpu().numpy(), self.max_voxels, MARGIN * coarsest):
+            part, core = (torch.from_numpy(rows).to(self.device) for rows in (part, core))
+            low = grid[part].amin(0) // coarsest * coarsest  # aligned, so that coarse cells are those of the scene
+            levels = [_shift(level, low) for level in self._forward([grid[part] - low], item.feat[part])]
+            sampled = _sample(levels, [grid[core]], mode, [grid.amax(0) + 1])
+            out = empty_rows(len(item.place), sampled, output) if out is None else out
+            position.fill_(-1)
+            position[core] = torch.arange(len(core), device=self.device)
+            place = position[item.place]
+            mine = (place >= 0).nonzero().flatten()
+            write_rows(sampled, place[mine], out, mine)
+        return out
+
+    def _forward(self, grids, feat):
+        offset = np.cumsum([len(grid) for grid in grids])
+        batch = dict(grid_coord=torch.cat(grids), feat=feat, offset=torch.from_numpy(offset).to(self.device))
         half = None if self.dtype == "float32" else getattr(torch, self.dtype)
         with evaluating(self.network), torch.autocast(self.device.type, half) if half else nullcontext():
             return self.network(batch)
@@ -245,6 +282,15 @@ class _Item(NamedTuple):
     voxels: SceneVoxels
     feat: torch.Tensor
     place: torch.Tensor
+
+
+def _sample(levels: list[Level], queries: list[torch.Tensor], mode, extent: list[torch.Tensor]) -> torch.Tensor:
+    """Features (K, C) float32 at the voxels `queries` of each scene; extent: each scene's size in voxels."""
+    device, count = queries[0].device, [len(query) for query in queries]
+    batch = torch.arange(len(count), device=device).repeat_interleave(
+        torch.tensor(count, device=device), output_size=sum(count)
+    )
+    return sample_levels(levels, torch.cat(queries), batch, mode, torch.stack(extent)).float()
 
 
 @contextmanager
