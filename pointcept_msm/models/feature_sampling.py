@@ -4,7 +4,7 @@ Three rules, all O(points): `exact` (trilinear about voxel centres, weights shar
 `released` (the numbers of the authors' published code: a drifting shift, empty cells count as zero) and `nearest` (the
 voxel that holds the point). Nothing is ever made dense: corners are found by binary search in sorted 64-bit keys, the
 two of an edge along z by one search, because their keys are neighbours. Without gradients the queries are taken in
-blocks that fit the cache, in the order of their voxels, so beyond its result the function needs little memory.
+blocks, so beyond its result the function needs little memory.
 
 Legend: N points, R queries of a block, V voxels, C channels, B scenes.
 """
@@ -21,7 +21,6 @@ MODES = ("exact", "released", "nearest")
 AXIS_BITS = 16  # three axes take 48 bits of a key, which leaves 15 for the scene
 AXIS_SIZE = 1 << AXIS_BITS
 CPU_QUERIES, GPU_QUERIES = 1 << 14, 1 << 20  # taken at once
-DISTINCT = ("cpu",)  # devices on which what several queries share is looked for once
 
 
 class Level(NamedTuple):
@@ -60,16 +59,22 @@ def sample_levels(
     """
     _check(grid_coord, batch, mode)
     tables = _build_tables(levels, batch, mode, extent)
-    if grid_coord.is_floating_point():
-        queries, order = torch.cat([batch.double()[:, None], grid_coord.double()], 1), None
+    centred = not grid_coord.is_floating_point()
+    if centred:  # in the order of their voxels, whose corners then lie together in memory
+        order = voxel_key(batch, grid_coord).argsort(stable=True)
+        batch, centre = batch[order].long(), grid_coord[order].double() + 0.5
     else:
-        queries, order = torch.sort(voxel_key(batch, grid_coord), stable=True)
+        order, batch, centre = torch.arange(len(batch), device=batch.device), batch.long(), grid_coord.double()
     if torch.is_grad_enabled() and any(table.feat.requires_grad for table in tables):
-        batch, centre, voxel = _places(queries)
-        weighed = [_weigh(table, centre, batch, mode, voxel is not None) for table in tables]
-        feat = torch.cat([_sum(table.feat, *pair) for table, pair in zip(tables, weighed, strict=True)], 1)
-        return feat if order is None else feat[torch.empty_like(voxel).scatter_(0, order, voxel)]
-    return _sample_blocks(tables, queries, order, mode)  # (N, sum C)
+        feat = torch.cat([_sum(table.feat, *_weigh(table, centre, batch, mode, centred)) for table in tables], 1)
+        return feat[order.argsort()]
+    out = tables[0].feat.new_empty(len(batch), sum(table.feat.shape[1] for table in tables))
+    columns = out.split([table.feat.shape[1] for table in tables], 1)
+    parts = [x.split(CPU_QUERIES if out.device.type == "cpu" else GPU_QUERIES) for x in (order, centre, batch)]
+    for rows, *places in zip(*parts, strict=True) if len(batch) else ():
+        for table, column in zip(tables, columns, strict=True):
+            column[rows] = _sum(table.feat, *_weigh(table, *places, mode, centred))
+    return out  # (N, sum C)
 
 
 def voxel_key(batch: torch.Tensor, coord: torch.Tensor) -> torch.Tensor:
@@ -108,35 +113,6 @@ def _scene_sizes(level, batch, extent):
     return (top + 1).double()
 
 
-def _sample_blocks(tables, queries, order, mode):
-    """Features (N, C) of all queries by blocks; query i belongs to row order[i] of the result, or to row i."""
-    widths = [table.feat.shape[1] for table in tables]
-    out = tables[0].feat.new_empty(len(queries), sum(widths))
-    size = CPU_QUERIES if out.device.type == "cpu" else GPU_QUERIES
-    for start in range(0, len(out), size):
-        block = slice(start, start + size)
-        batch, centre, voxel = _places(queries[block])
-        place = block if order is None else order[block]
-        for table, column in zip(tables, out.split(widths, 1), strict=True):
-            row, weight = _weigh(table, centre, batch, mode, voxel is not None)
-            if voxel is not None and len(row) < len(voxel):
-                row, weight = row[voxel], weight[voxel]
-            column[place] = _sum(table.feat, row, weight)
-    return out
-
-
-def _places(queries):
-    """Scene (R',) and centre (R', 3) of the distinct queries, and which is each query's (R,); None: each its own.
-
-    queries: sorted keys of voxels (R,), or scene and position (R, 4).
-    """
-    if queries.ndim == 2:
-        return queries[:, 0].long(), queries[:, 1:], None
-    key, voxel = torch.unique_consecutive(queries, return_inverse=True)
-    batch, coord = split_key(key)
-    return batch, coord.double() + 0.5, voxel
-
-
 def _weigh(table, centre, batch, mode, centred):
     """Rows of a level and their weights, (R, K) each, that make up the feature at each centre (R, 3), in finest voxels;
     centred: these are voxels' centres."""
@@ -169,32 +145,19 @@ def _corners(table, index, batch, whole):
     low = index.floor()
     high_share = index - low
     low = low.clamp(-2, AXIS_SIZE).long()
+    key = voxel_key(batch, low)
     if whole:
-        row, found, _, _ = _find_pairs(table, voxel_key(batch, low))
+        row, found, _, _ = _find_pairs(table, key)
         inside = ((low >= 0) & (low < AXIS_SIZE)).all(1)
         return row[:, None], (found & inside).double()[:, None]
-    row, found, cube = _find_cubes(table, voxel_key(batch, low))
+    step = torch.arange(2, device=key.device) * AXIS_SIZE
+    edges = (step[:, None] * AXIS_SIZE + step).flatten()  # of a cube, along z: what they add to its lowest key
+    row, found, next_row, next_found = _find_pairs(table, key[:, None] + edges)  # (R, 4)
     cell = torch.stack([low, low + 1], -1)  # (R, 3, 2)
     share = torch.stack([1 - high_share, high_share], -1) * ((cell >= 0) & (cell < AXIS_SIZE))
     share_xy = share[:, 0, :, None] * share[:, 1, None, :]
     weight = (share_xy[..., None] * share[:, 2, None, None]).flatten(1)
-    return (row, weight * found) if cube is None else (row[cube], weight * found[cube])
-
-
-def _find_cubes(table, key):
-    """Rows of the 2 x 2 x 2 cells from each `key` (R,) on, any row where absent, and whether found: (K, 8) twice for
-    the K distinct keys, and which is each key's (R,). On a GPU a search costs less than to find out: each key's own."""
-    cube = None
-    if key.device.type in DISTINCT:
-        key, cube = torch.unique(key, return_inverse=True)
-    row, found, next_row, next_found = _find_pairs(table, key[:, None] + _edge_offsets(key.device))
-    return torch.stack([row, next_row], -1).flatten(1), torch.stack([found, next_found], -1).flatten(1), cube
-
-
-def _edge_offsets(device):
-    """What the keys of the four edges along z of a cube of 2 x 2 x 2 cells add to its lowest key: (4,)."""
-    step = torch.arange(2, device=device)
-    return ((step[:, None] * AXIS_SIZE + step) * AXIS_SIZE).flatten()
+    return torch.stack([row, next_row], -1).flatten(1), weight * torch.stack([found, next_found], -1).flatten(1)
 
 
 def _find_pairs(table, key):

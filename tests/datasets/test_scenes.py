@@ -114,13 +114,6 @@ def test_missing_colors_are_not_made_up_and_missing_labels_are_unknown(root):
     assert set(build(root)[0]["segment"]) == {0, 1, 2}
 
 
-def test_narrow_types_are_widened(root):
-    np.save(root / "val" / "a" / "normal.npy", np.ones((25, 3), np.float16))
-    np.save(root / "val" / "a" / "color.npy", np.full((25, 3), 255, np.uint8))
-    sample = build(root, split="val")[0]
-    assert sample["normal"].dtype == sample["color"].dtype == np.float32 and sample["color"].max() == 255
-
-
 def test_cache_reads_once_and_hands_out_copies(root):
     dataset = build(root, cache=True, transform=[dict(type="CenterShift")])
     raw = dataset.get_data(0)["coord"]

@@ -55,13 +55,11 @@ def dense_sample(level, batch, grid, align_corners, renormalise):
     return out
 
 
-@pytest.mark.parametrize("distinct", [("cpu",), ()])
 @pytest.mark.parametrize("shuffled", [False, True])
 @pytest.mark.parametrize("mode, align_corners, renormalise", [("exact", False, True), ("released", True, False)])
-def test_equals_dense_grid_sample(mode, align_corners, renormalise, shuffled, distinct, monkeypatch):
+def test_equals_dense_grid_sample(mode, align_corners, renormalise, shuffled, monkeypatch):
     """Many blocks, the last of each not full, some points of one voxel in two blocks; in order of voxels or not."""
     monkeypatch.setattr(feature_sampling, "CPU_QUERIES", 50)
-    monkeypatch.setattr(feature_sampling, "DISTINCT", distinct)
     levels, fine = make_levels()
     queries = torch.cat([fine, fine[::3], fine[:1].expand(120, -1)])
     if not shuffled:

@@ -69,18 +69,6 @@ def test_nothing_stands_between_a_point_and_its_scanner(scanned):
         assert not blocked.any(), f"{blocked.sum()} points behind part {index}"
 
 
-def test_whole_rooms_hold_hidden_places():
-    """Occlusion leaves part of the floor without points although it is in the room."""
-    plan = build_plan(0, "train", 4)
-    scan = scan_plan(plan, np.random.default_rng(0), 60_000)
-    floor = scan.coord[plan.solids.segment[scan.part] == ROOM_CLASSES.index("floor")]
-    width, depth, _ = plan.room.shell.size
-    held, _, _ = np.histogram2d(
-        floor[:, 0], floor[:, 1], bins=24, range=[[-width / 2, width / 2], [-depth / 2, depth / 2]]
-    )
-    assert 0.05 < np.mean(held == 0) < 0.7
-
-
 def test_normals_of_flat_parts(scanned):
     plan, scan = scanned
     np.testing.assert_allclose(np.linalg.norm(scan.normal, axis=1), 1, atol=1e-6)
