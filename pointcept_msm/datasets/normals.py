@@ -11,11 +11,11 @@ EYE_HEIGHT = 0.6  # share of the scene's height above its floor at which somebod
 BLOCK = 1 << 15  # points at a time
 
 
-def estimate_normals(coord: np.ndarray) -> np.ndarray:
+def estimate_normals(coord: np.ndarray, viewpoint=None) -> np.ndarray:
     """Unit normals (N, 3) float32 of coord (N, 3) in metres, z up.
 
-    Each is the direction of least variance among the K nearest points, with the sign that faces the scene's middle
-    above its floor: right for walls, floor and ceiling of a room, a guess for objects.
+    Each is the direction of least variance among the K nearest points, with the sign that faces `viewpoint` (3,)
+    (default: the scene's middle above its floor; right for walls, floor and ceiling of a room, a guess for objects).
     Fewer than three points in one place get (0, 0, 1).
     """
     coord = np.asarray(coord, dtype=np.float64)
@@ -24,7 +24,8 @@ def estimate_normals(coord: np.ndarray) -> np.ndarray:
     for start in range(0, len(coord), BLOCK):
         _, near = tree.query(coord[start : start + BLOCK], k=ranks)  # (n, K)
         normal[start : start + BLOCK] = fit_planes(coord[near])
-    normal[((find_viewpoint(coord) - coord) * normal).sum(1) < 0] *= -1
+    eye = find_viewpoint(coord) if viewpoint is None else np.asarray(viewpoint, dtype=np.float64)
+    normal[((eye - coord) * normal).sum(1) < 0] *= -1
     return normal
 
 

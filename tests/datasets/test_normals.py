@@ -25,12 +25,12 @@ def test_a_rooms_faces_look_inwards():
     assert np.mean(cosine > 0.99) > 0.8 and np.mean(cosine > 0) > 0.97  # edges are between two faces
 
 
-def test_a_sphere_from_its_inside():
+def test_a_sphere_from_a_viewpoint():
     rng = np.random.default_rng(0)
     outward = rng.standard_normal((4000, 3))
     outward /= np.linalg.norm(outward, axis=1, keepdims=True)
     centre = np.array([50.0, -20, 3])
-    normal = estimate_normals(centre + outward)
+    normal = estimate_normals(centre + outward, viewpoint=centre)
     assert normal.dtype == np.float32 and normal.shape == (4000, 3)
     np.testing.assert_allclose(np.linalg.norm(normal, axis=1), 1, atol=1e-5)
     assert (normal * -outward).sum(1).min() > 0.97
