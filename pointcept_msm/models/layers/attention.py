@@ -9,7 +9,11 @@ from functools import cache, partial
 
 import torch
 import torch.nn.functional as F
+from torch.utils.checkpoint import checkpoint
 
+# With dropout PyTorch has no fused CPU kernel and writes out all attention weights, several GiB for a 2 cm scene. Then
+# blocks are taken a few at a time, and their weights computed again in the backward pass.
+WEIGHTS_AT_ONCE = 1 << 25
 FLASH_CAPABILITY = (8, 0)  # NVIDIA GPUs from Ampere on
 FLASH_ARGUMENTS = {"cum_seq_q", "cum_seq_k", "max_q", "max_k", "dropout_p", "window_size_left", "window_size_right"}
 
@@ -68,8 +72,16 @@ def band_attention(query, key, value, mask, half_window: int, dropout: float = 0
     keys, values = (
         F.pad(x, (0, 0, 0, 0, block, block + tail)).unfold(0, 3 * block, block).transpose(2, 3) for x in (key, value)
     )  # (blocks, heads, 3 w, D)
-    out = F.scaled_dot_product_attention(queries, keys, values, attn_mask=mask, dropout_p=dropout)
+    attend = F.scaled_dot_product_attention if dropout == 0 or query.is_cuda else _attend_in_parts
+    out = attend(queries, keys, values, attn_mask=mask, dropout_p=dropout)
     return out.transpose(1, 2).flatten(0, 1)[:count]
+
+
+def _attend_in_parts(queries, keys, values, attn_mask, dropout_p):
+    weights = queries.shape[1] * queries.shape[2] * keys.shape[2]  # of one block
+    parts = [x.split(max(1, WEIGHTS_AT_ONCE // weights)) for x in (queries, keys, values, attn_mask)]
+    attend = F.scaled_dot_product_attention
+    return torch.cat([checkpoint(attend, *part, dropout_p, use_reentrant=False) for part in zip(*parts, strict=True)])
 
 
 def _block_size(count: int, half_window: int) -> int:

@@ -35,6 +35,25 @@ def test_value_and_gradients_equal_full_softmax(sizes, half_window):
         torch.testing.assert_close(a, b, rtol=1e-8, atol=1e-8)
 
 
+def test_dropout_in_parts_keeps_the_mean_and_repeats_its_draws_in_backward(monkeypatch):
+    """With dropout the blocks are attended in parts: the expectation is plain attention, the gradient fits the draw."""
+    monkeypatch.setattr(attention, "WEIGHTS_AT_ONCE", 1)
+    batch = torch.repeat_interleave(torch.arange(2), torch.tensor([20, 30]))
+    query, key, value = torch.randn(3, 50, 2, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    mask = build_band_mask(batch, 8)
+    draws = torch.stack([band_attention(query, key, value, mask, 8, dropout=0.3) for _ in range(800)])
+    plain = band_attention(query, key, value, mask, 8)
+    assert (draws.std(0) > 0).all()
+    assert (draws.mean(0) - plain).abs().max() < 6 * draws.std(0).max() / 800**0.5
+
+    value.requires_grad_()
+    out = band_attention(query, key, value, mask, 8, dropout=0.3)
+    weight = torch.randn_like(out)
+    (out * weight).sum().backward()
+    # The output is linear in value for a fixed draw: <gradient, value> must be the output's own product.
+    torch.testing.assert_close((value.grad * value).sum(), (out * weight).sum())
+
+
 def flash_stand_in(query, key, value, **kwargs):
     """What torch's flash kernel computes, by full softmax, scene by scene."""
     assert kwargs["max_q"] == kwargs["max_k"] and kwargs["cum_seq_q"].dtype == torch.int32
