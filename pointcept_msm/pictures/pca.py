@@ -84,6 +84,15 @@ def project(basis: PcaBasis, feat: np.ndarray) -> np.ndarray:
     return out
 
 
+def explained_share(values: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """How much of the variance of each column of values (N, K) a linear map from known (N, D) explains, (K,) from 0 to
+    1: with coordinates, how far colours show where a point lies and not what it belongs to. A constant column has 0."""
+    values, known = (x - x.mean(0) for x in (values.astype(np.float64), known.astype(np.float64)))
+    rest = values - known @ np.linalg.lstsq(known, values, rcond=None)[0]
+    total = (values**2).sum(0)
+    return 1 - np.divide((rest**2).sum(0), total, out=np.ones_like(total), where=total > 0)
+
+
 def color_features(basis: PcaBasis, feat: np.ndarray) -> np.ndarray:
     """RGB (N, 3) float32 in [0, 1]: the first three components within the basis' range."""
     return color_values(basis, project(basis, feat))

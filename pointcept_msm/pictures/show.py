@@ -30,6 +30,7 @@ from pointcept_msm.pictures.pca import (
     PcaBasis,
     color_features,
     color_values,
+    explained_share,
     fit_bases,
     load_bases,
     project,
@@ -216,7 +217,9 @@ def show_command(args) -> None:
             some = dict(max_points=args.max_points, prediction=prediction, names=names)
             paths, camera = draw_scene(args.out, done, bases, extractor.levels, shown, **some, **view)
             drawn.append(done)
-            tqdm.write(" ".join(map(str, paths)))
+            shares = explained_share(project(bases["all"], done.features)[:, :3], done.scene.arrays["coord"])
+            said = ", ".join(f"{share:.0%}" for share in shares)
+            tqdm.write(f"{' '.join(map(str, paths))}; coordinates explain {said} of the colours' components")
         if args.save_view and drawn:
             save_view(args.save_view, camera)
         if len(drawn) > 1:

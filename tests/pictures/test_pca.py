@@ -3,9 +3,11 @@
 import numpy as np
 import pytest
 from sklearn.decomposition import PCA
+from sklearn.linear_model import LinearRegression
 
 from pointcept_msm.pictures.pca import (
     color_features,
+    explained_share,
     find_range,
     fit_bases,
     fit_basis,
@@ -34,6 +36,15 @@ def test_components_are_those_of_scikit_learn():
     assert cosine.min() > 0.99
     np.testing.assert_allclose(basis.components @ basis.components.T, np.eye(4), atol=1e-5)
     assert (basis.components[np.arange(4), np.abs(basis.components).argmax(1)] > 0).all()
+
+
+def test_what_coordinates_explain_is_what_scikit_learn_says():
+    rng = np.random.default_rng(0)
+    coord, noise = rng.normal(size=(500, 3)) + 100, rng.normal(size=(500, 2))
+    values = np.c_[coord @ [1.0, -2.0, 0.5] + 7, coord[:, 2] + noise[:, 0], noise[:, 1], np.ones(500)]
+    wanted = [LinearRegression().fit(coord, column).score(coord, column) for column in values.T[:3]]
+    found = explained_share(values, coord)
+    assert np.allclose(found[:3], wanted) and found[0] > 0.999 and found[2] < 0.05 and found[3] == 0
 
 
 def test_colors_fill_the_range_and_are_the_same_in_any_scene():
