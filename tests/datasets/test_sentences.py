@@ -52,6 +52,11 @@ def test_a_sentence_is_true_of_its_object_alone(rooms):
     assert any(s.unique for s in sentences) and not all(s.unique for s in sentences)
 
 
+def test_other_seeds_make_other_sentences(rooms):
+    room, objects = rooms[1]
+    assert describe_objects(room, *objects, ROOM_CLASSES, seed=1) != describe_objects(room, *objects, ROOM_CLASSES)
+
+
 def test_objects_of_unknown_class_are_not_named(rooms):
     room, objects = rooms[0]
     assert any("chair" in s.words for s in describe_objects(room, *objects, ROOM_CLASSES))

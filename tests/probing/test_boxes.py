@@ -1,4 +1,4 @@
-"""Boxes and their average precision against plain loops."""
+"""Boxes and their average precision against plain loops, shapely, and the package mean-average-precision."""
 
 import numpy as np
 import pytest
@@ -42,6 +42,21 @@ def test_overlap_counts_cells():
             around = np.prod([s.max() - s.min() + 1 for s in span])
             assert iou[i, j] == pytest.approx(len(a & b) / len(a | b))
             assert general[i, j] == pytest.approx(iou[i, j] - (around - len(a | b)) / around)
+
+
+def test_overlap_equals_shapely():
+    shapely = pytest.importorskip("shapely", reason="pip install shapely")
+    rng = np.random.default_rng(1)
+    a, b = draw_boxes(rng, 40), draw_boxes(rng, 40)
+    low, high = (lambda x: x[:3] - x[3:] / 2), (lambda x: x[:3] + x[3:] / 2)
+    wanted = np.zeros((40, 40))
+    for i, x in enumerate(a.astype(np.float64)):
+        for j, y in enumerate(b.astype(np.float64)):
+            plan = shapely.box(*low(x)[:2], *high(x)[:2]).intersection(shapely.box(*low(y)[:2], *high(y)[:2])).area
+            shared = plan * max(0, min(high(x)[2], high(y)[2]) - max(low(x)[2], low(y)[2]))
+            wanted[i, j] = shared / (x[3:].prod() + y[3:].prod() - shared)
+    np.testing.assert_allclose(box_iou(a, b), wanted, atol=1e-9)
+    assert (wanted > 0.1).sum() > 40
 
 
 def test_overlap_has_a_gradient_towards_boxes_that_do_not_meet():
@@ -95,6 +110,30 @@ def test_average_precision_equals_a_loop():
     assert 10 < scores["AP50"] < scores["AP25"] < 100
     for threshold, name in ((0.25, "AP25"), (0.5, "AP50")):
         assert scores[name] == pytest.approx(plain_ap(predictions, targets, threshold))
+
+
+def test_average_precision_equals_the_package_on_boxes_of_equal_height():
+    """The package counts pixels: a box from 2 to 4 is three wide."""
+    package = pytest.importorskip(
+        "mean_average_precision", reason="pip install --no-deps mean-average-precision pandas python-dateutil six"
+    )
+    predictions, targets = make_scenes(np.random.default_rng(3), scenes=20)
+    for scene in (*predictions, *targets):
+        scene.box[:, [2, 5]] = 1, 2
+    metric = package.MetricBuilder.build_evaluation_metric("map_2d", num_classes=4)
+    for pred, target in zip(predictions, targets):
+        flat = [
+            np.concatenate([b[:, :2] - b[:, 3:5] / 2, b[:, :2] + b[:, 3:5] / 2 - 1], 1) for b in (pred.box, target.box)
+        ]
+        none = np.zeros((len(target.box), 2))
+        metric.add(
+            np.concatenate([flat[0], pred.category[:, None], pred.score[:, None]], 1),
+            np.concatenate([flat[1], target.category[:, None], none], 1),
+        )
+    scores = detection_scores(predictions, targets)
+    for threshold, name in ((0.25, "AP25"), (0.5, "AP50")):
+        value = metric.value(iou_thresholds=threshold)[threshold]
+        assert scores[name] == pytest.approx(100 * np.mean([value[c]["ap"] for c in range(4)]), abs=1e-4)
 
 
 def test_scores_of_perfect_missing_and_absent():

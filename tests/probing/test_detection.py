@@ -173,6 +173,12 @@ def fit_and_score(train, test, epochs, **training):
 
 
 @pytest.mark.slow
+def test_one_room_is_overfitted():
+    room = [make_room("train", 0, 256, "random", np.random.default_rng(0))]
+    assert fit_and_score(room, room, 250, batch_size=1)["AP50"] > 95
+
+
+@pytest.mark.slow
 def test_rooms_are_read_from_features_that_hold_class_and_centre_and_not_from_random_ones():
     scores = {}
     for kind, epochs in (("oracle", 20), ("random", 5)):

@@ -128,6 +128,15 @@ def score(head, scenes, queries):
 
 
 @pytest.mark.slow
+def test_one_room_is_overfitted():
+    scenes, queries, _ = make_rooms("train", 1)
+    scenes = [
+        s._replace(feat=np.random.default_rng(0).normal(size=(len(s.box), 32)).astype(np.float32)) for s in scenes
+    ]
+    assert score(fit_rooms(scenes, queries, 60), scenes, queries)["overall50"] > 95
+
+
+@pytest.mark.slow
 def test_what_sentences_tell_on_rooms():
     """Class and box suffice; without the class, or without what a sentence adds to the name, there is chance."""
     scenes, queries, _ = make_rooms("train", 96)
