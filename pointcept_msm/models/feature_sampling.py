@@ -60,11 +60,9 @@ def sample_levels(
     _check(grid_coord, batch, mode)
     tables = _build_tables(levels, batch, mode, extent)
     centred = not grid_coord.is_floating_point()
-    if centred:  # in the order of their voxels, whose corners then lie together in memory
-        order = voxel_key(batch, grid_coord).argsort(stable=True)
-        batch, centre = batch[order].long(), grid_coord[order].double() + 0.5
-    else:
-        order, batch, centre = torch.arange(len(batch), device=batch.device), batch.long(), grid_coord.double()
+    # In the order of their voxels, whose corners then lie together in memory.
+    order = voxel_key(batch, grid_coord.long().clamp(0, AXIS_SIZE - 1)).argsort(stable=True)
+    batch, centre = batch[order].long(), grid_coord[order].double() + 0.5 * centred
     if torch.is_grad_enabled() and any(table.feat.requires_grad for table in tables):
         feat = torch.cat([_sum(table.feat, *_weigh(table, centre, batch, mode, centred)) for table in tables], 1)
         return feat[order.argsort()]
