@@ -34,8 +34,8 @@ def count_lines(path):
 def test_totals():
     """What there is today, to the next hundred: lower these figures when something goes, do not raise them."""
     lines = [count_lines(path) for path in MODULES.values()]
-    assert sum(lines) <= 15_000
-    assert len(lines) <= 112
+    assert sum(lines) <= 14_600
+    assert len(lines) <= 111
     assert statistics.median(lines) > 60
     assert len([path for path in CONFIGS if "_base_" not in path.parts]) <= 45
 
