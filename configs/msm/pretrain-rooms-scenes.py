@@ -4,7 +4,7 @@ Command:  sh tools/train.sh -c configs/msm/pretrain-rooms-scenes.py -- data.trai
           a folder of other than four scenes: -- data.train.datasets.1.loop=N, so that 64 of them are seen an epoch
 Data:     data/rooms made on first use (64 rooms); PATH as for pretrain-scenes.py.
 Hardware: two CPU cores, about 10 minutes, 2 GB.
-Expected: docs/results/scans.md.
+Measured: one seed, with four scans, probed on one of them (docs/results/scans.md). Not: more scans, more seeds.
 """
 
 _base_ = ["pretrain-rooms-tiny.py"]

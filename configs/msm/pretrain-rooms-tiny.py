@@ -3,8 +3,8 @@
 Command:  sh tools/train.sh -c configs/msm/pretrain-rooms-tiny.py
 Data:     made on first use under data/rooms (64 rooms).
 Hardware: two CPU cores, 240 s with AVX-512, 438 s with AVX2 only; 1.2 GB.
-Expected: loss 5.9 -> 4.0; kNN 38.6, linear 39.8 mIoU against 19.2, 18.7 at random (seed 0; more of them:
-          docs/results/pretraining.md).
+Measured: loss 5.9 -> 4.0; kNN 38.6, linear 39.8 mIoU against 19.2, 18.7 at random (seed 0; more of them:
+          docs/results/pretraining.md; one change at a time: docs/results/ablations.md).
 """
 
 _base_ = ["_base_/runtime.py", "_base_/pretrain.py", "_base_/views_8cm.py", "_base_/hunet_small.py"]

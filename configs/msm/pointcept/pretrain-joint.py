@@ -3,8 +3,8 @@
 Command:  sh scripts/train.sh -d msm -c pointcept/pretrain-joint -n joint -g 4
 Data:     data/{scannet,scannetpp,s3dis,arkitscenes,hm3d,structured3d} as Pointcept preprocesses them, all with normals;
           remove a data set from the list to do without it. Labels are not read.
-Hardware: meant for 4 GPUs at 3 scenes each (Pointcept wants a number that divides 12); not run on a GPU by us yet.
-Expected: not known: the paper trains on ScanNet alone.
+Hardware: meant for 4 GPUs at 3 scenes each (Pointcept wants a number that divides 12).
+Measured: nothing; it is built in tests. The paper trains on ScanNet alone.
 """
 
 _base_ = ["../_base_/runtime.py", "../_base_/pretrain.py", "../_base_/augment.py", "../_base_/hunet_2cm.py"]

@@ -3,7 +3,7 @@
 Command:  sh scripts/train.sh -d msm -c pointcept/pretrain-rooms-mini -n mini -g 1     (in Pointcept, configs linked)
 Data:     made on first use under data/rooms.
 Hardware: any GPU, or a CPU with stand-ins for Pointcept's CUDA extensions; a minute or two.
-Expected: the loss falls from 6.7 to about 5.5; the probe is no result at this length.
+Measured: the loss falls from 6.7 to about 5.5; the probe is no result at this length.
 """
 
 _base_ = ["../pretrain-rooms-tiny.py"]
