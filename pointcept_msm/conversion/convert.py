@@ -128,7 +128,7 @@ def read_network_config(path) -> tuple[dict, dict]:
     path = Path(path)
     require_regular(path)
     try:
-        content = dict(json.loads(path.read_bytes())) if path.suffix == ".json" else None
+        content = {**json.loads(path.read_bytes())} if path.suffix == ".json" else None
     except (ValueError, TypeError) as error:
         raise UserError(f"{path} is no JSON object ({error}): write the backbone's arguments as one") from error
     content = Config.fromfile(str(path)) if content is None else content

@@ -103,7 +103,10 @@ def read_last(path):
         if not previous.is_file():
             raise
         LOGGER.warning(f"{error}. Going on with the checkpoint before it, {previous.name}.")
-    return read_torch_file(previous), previous
+    try:
+        return read_torch_file(previous), previous
+    except UserError as error:
+        raise UserError(f"cannot resume: {error}, as is the one after it; start a new run (-w: weights).") from None
 
 
 def rename_keys(state_dict, keywords="", replacement=None):

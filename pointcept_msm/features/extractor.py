@@ -235,7 +235,9 @@ class FeatureExtractor:
         voxels = voxelise(arrays["coord"], self.voxel_size)
         chosen = {key: arrays[key][voxels.point] for key in self.feat_keys}
         feat = torch.cat([FEATURES[key][1](chosen) for key in self.feat_keys], 1).float()
-        place = voxels.voxel if rows is None else voxels.voxel[torch.as_tensor(np.asarray(rows), device=self.device)]
+        place = voxels.voxel
+        if rows is not None:
+            place = place[torch.as_tensor(_check_rows(rows, len(place)), device=self.device)]
         return _Item(voxels, scale_colors(feat, self.feat_keys, self.color_range), place)
 
     def _extract_group(self, group: list["_Item"], mode, output) -> list:
@@ -353,6 +355,14 @@ def build_extractor(
         config["output"] = "levels"
     network = build_from_file(config, state_dict, source or "the weights")
     return FeatureExtractor(network, config, meta, device, source=source, **kwargs)
+
+
+def _check_rows(rows, points) -> np.ndarray:
+    rows = np.asarray(rows)
+    rows = rows.astype(np.int64) if rows.size == 0 else rows
+    if rows.ndim != 1 or rows.dtype.kind not in "iub" or (rows.dtype.kind != "b" and (abs(rows + 0.5) > points).any()):
+        raise UserError(f"rows are {rows.dtype} of shape {rows.shape}; give a list of points, 0 to {points - 1}")
+    return rows
 
 
 def _check_voxel_size(value) -> float:

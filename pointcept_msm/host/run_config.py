@@ -78,6 +78,8 @@ def read_config(path, options=()):
     try:
         cfg = Config.fromfile(str(path))
     except FileNotFoundError as error:
+        if "_base_" not in Path(path).read_text(encoding="utf-8"):
+            raise
         raise UserError(
             f"{path} extends a config that is not there ({error.filename}): one that extends Pointcept's own is given "
             "by its path in Pointcept's checkout, configs linked (docs/pointcept.md)"

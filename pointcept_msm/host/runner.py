@@ -142,7 +142,7 @@ def train_worker(cfg):
     with lock_run(cfg.save_path):
         cfg = set_up(cfg, "config.py")
         world = comm.get_world_size()
-        if cfg.batch_size % world:
+        if cfg.batch_size < 1 or cfg.batch_size % world:
             raise UserError(f"batch_size is {cfg.batch_size}, which {world} processes cannot share: give a multiple.")
         TRAINERS.build(dict(type=cfg.train.type, cfg=cfg)).train()
 

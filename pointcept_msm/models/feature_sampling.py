@@ -57,7 +57,7 @@ def sample_levels(
     part of a scene only. Differentiable in the features. UserError: unknown mode, wrong shapes, integers outside
     0 .. 2^16 - 1.
     """
-    _check(grid_coord, batch, mode)
+    _check(levels, grid_coord, batch, mode)
     tables = _build_tables(levels, batch, mode, extent)
     centred = not grid_coord.is_floating_point()
     # In the order of their voxels, whose corners then lie together in memory.
@@ -168,7 +168,9 @@ def _find_pairs(table, key):
     return table.row[place], found, table.row[next_place], next_found
 
 
-def _check(grid_coord, batch, mode):
+def _check(levels, grid_coord, batch, mode):
+    if not levels:
+        raise UserError("no levels to sample from; give the network's list of Level, fine to coarse")
     if mode not in MODES:
         raise UserError(f"sampling mode is {mode!r}; allowed: {', '.join(MODES)}")
     if grid_coord.ndim != 2 or grid_coord.shape[1] != 3 or batch.shape != grid_coord.shape[:1]:

@@ -1,5 +1,6 @@
 """Pictures of features: layers to colour a scene by, one call for notebooks, and the command `msm show`."""
 
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -214,6 +215,8 @@ def show_command(args) -> None:
             except UserError as error:
                 failures.append((name, str(error)))
                 continue
+            if args.predictions and prediction is None:
+                tqdm.write(f"{name}: no predictions in {args.predictions}", file=sys.stderr)
             some = dict(max_points=args.max_points, prediction=prediction, names=names)
             paths, camera = draw_scene(args.out, done, bases, extractor.levels, shown, **some, **view)
             drawn.append(done)

@@ -190,7 +190,7 @@ def split_scenes(names: Sequence[str], share: float = 0.25, seed: int = 0) -> tu
     """Positions of the scenes to fit on and of those held out (at least one of each). UserError: fewer than two."""
     if len(names) < 2:
         raise UserError(f"{len(names)} train scene(s); holding scenes out of train needs at least 2: give more")
-    held = draw_scenes(names, share, seed)
+    held = draw_scenes(names, min(share, 1 - 1 / len(names)), seed)
     return [i for i in range(len(names)) if i not in held], held
 
 

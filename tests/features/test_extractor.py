@@ -122,6 +122,10 @@ def test_rows_and_lists():
     assert np.allclose(extractor.extract(scenes[0], rows=rows), one[rows], atol=1e-5)
     some, all_of_it = extractor.extract(scenes, rows=[rows, None])
     assert np.array_equal(some, one[rows]) and np.array_equal(all_of_it, two)
+    assert extractor.extract(scenes[0], rows=[]).shape == (0, one.shape[1])
+    for wrong in ([3000], [-3001], [0.5], [[1]]):
+        with pytest.raises(ValueError, match=r"give a list of points, 0 to 2999"):
+            extractor.extract(scenes[0], rows=wrong)
     with pytest.raises(ValueError, match="2 scenes and rows for 3: give the rows of each"):
         extractor.extract(scenes, rows=rows)
 

@@ -61,6 +61,7 @@ def test_a_run_and_its_second_call(tmp_path, capsys):
         (["epoch=3"], "must be a multiple"),
         (["model.type=ToyModle"], "did you mean 'ToyModel'"),
         (["data.train.scenes=0"], "training set is empty"),
+        (["batch_size=0"], "batch_size is 0, .*give a multiple"),
         (["weight=nowhere.pth"], "nowhere.pth does not exist"),
         (["batch_size=1", "gradient_accumulation_steps=99"], "no step would be taken"),
     ],
