@@ -35,7 +35,7 @@ def test_totals():
     """What there is today, to the next hundred: lower these figures when something goes, do not raise them."""
     lines = [count_lines(path) for path in MODULES.values()]
     assert sum(lines) <= 14_600
-    assert len(lines) <= 111
+    assert len(lines) <= 110
     assert statistics.median(lines) > 60
     assert len([path for path in CONFIGS if "_base_" not in path.parts]) <= 45
 

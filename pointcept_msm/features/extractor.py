@@ -17,7 +17,6 @@ import numpy as np
 import torch
 
 from pointcept_msm.datasets.inputs import FEATURES, check_fill, count_channels, prepare_scene
-from pointcept_msm.features.output import empty_rows, write_rows
 from pointcept_msm.features.voxels import SceneVoxels, build_tiles, centre_coord, voxelise
 from pointcept_msm.files.inspection import find_strays, inspect_scene
 from pointcept_msm.files.scene_io import check_scene, read_scene
@@ -38,6 +37,7 @@ FLOORS = ("robust", "released")
 QUIET = ("color", "origin", "segment", "instance")  # notes that change nothing of what a scene means
 MARGIN = 8  # coarsest voxels by which tiles overlap
 SHARED_ON_CPU = 1 << 16  # voxels of small scenes that share a pass on a CPU
+ROWS_A_COPY = 1 << 14  # from a GPU to an array, through two buffers of that many rows
 
 
 class PreparedScene(NamedTuple):
@@ -293,6 +293,52 @@ def _sample(levels: list[Level], queries: list[torch.Tensor], mode, extent: list
         torch.tensor(count, device=device), output_size=sum(count)
     )
     return sample_levels(levels, torch.cat(queries), batch, mode, torch.stack(extent)).float()
+
+
+def empty_rows(rows: int, like: torch.Tensor, output: str):
+    """Room for (rows, C) features as `like` (K, C): output "numpy" gives an array, "torch" a tensor on its device."""
+    if output == "numpy":
+        return np.empty((rows, like.shape[1]), dtype=np.float32)
+    return like.new_empty(rows, like.shape[1])
+
+
+def write_rows(feat: torch.Tensor, place: torch.Tensor, out, rows: torch.Tensor | None = None) -> None:
+    """Write rows `place` (M,) of `feat` (K, C) to `out` (N, C), an array or tensor: to its `rows` (M,), or all of it.
+
+    From a GPU to an array by blocks through page-locked buffers, so that gathering, copying and writing overlap and
+    nothing of the array's size is made beside it.
+    """
+    target = torch.from_numpy(out) if isinstance(out, np.ndarray) else out
+    blocks = [slice(start, start + ROWS_A_COPY) for start in range(0, len(place), ROWS_A_COPY)]
+    if target.device == feat.device:
+        if rows is None:
+            torch.index_select(feat, 0, place, out=target)
+            return
+        for block in blocks:
+            target.index_copy_(0, rows[block], feat[place[block]])
+        return
+    rows = rows if rows is None else rows.cpu()
+    buffers = [torch.empty(ROWS_A_COPY, feat.shape[1], pin_memory=True) for _ in range(2)]
+    copied = None
+    for number, block in enumerate(blocks):
+        some = feat[place[block]]
+        buffer, event = buffers[number % 2][: len(some)], torch.cuda.Event()
+        buffer.copy_(some, non_blocking=True)
+        event.record()
+        if copied is not None:
+            _finish(*copied, target, rows)
+        copied = event, buffer, block
+    if copied is not None:
+        _finish(*copied, target, rows)
+
+
+def _finish(event, buffer, block, target, rows):
+    """Wait for the copy to a buffer, and bring it to its rows."""
+    event.synchronize()
+    if rows is None:
+        target[block].copy_(buffer)
+    else:
+        target.index_copy_(0, rows[block], buffer)
 
 
 @contextmanager
