@@ -105,8 +105,9 @@ def draw_scene(
     names: Sequence[str] | None = None,
     max_points: int | None = None,
     **view,
-) -> tuple[list[Path], Camera]:
-    """Write `<name>.ply`, `.png` and `.html`; returns their paths and the picture's camera.
+) -> tuple[list[Path], Camera, np.ndarray]:
+    """Write `<name>.ply`, `.png` and `.html`; returns their paths, the picture's camera, and how much of each component
+    shown as a colour coordinates explain (`explained_share`).
 
     shown: the layer whose colours the `.ply` and `.png` have. prediction (N,): a layer of its own, as labels. names: of
     the classes. view: of `draw_layer`.
@@ -121,7 +122,7 @@ def draw_scene(
     picture.save(paths[1])
     with replace_file(paths[2], "w") as file:
         file.write(build_page(scene.name, coord, normal, layers, embedding, shown, max_points))
-    return paths, camera
+    return paths, camera, explained_share(embedding[:, :3], coord)
 
 
 def has_colors(scene: PreparedScene) -> bool:
@@ -218,9 +219,8 @@ def show_command(args) -> None:
             if args.predictions and prediction is None:
                 tqdm.write(f"{name}: no predictions in {args.predictions}", file=sys.stderr)
             some = dict(max_points=args.max_points, prediction=prediction, names=names)
-            paths, camera = draw_scene(args.out, done, bases, extractor.levels, shown, **some, **view)
+            paths, camera, shares = draw_scene(args.out, done, bases, extractor.levels, shown, **some, **view)
             drawn.append(done)
-            shares = explained_share(project(bases["all"], done.features)[:, :3], done.scene.arrays["coord"])
             said = ", ".join(f"{share:.0%}" for share in shares)
             tqdm.write(f"{' '.join(map(str, paths))}; coordinates explain {said} of the colours' components")
         if args.save_view and drawn:

@@ -26,6 +26,7 @@ def test_three_files_a_scene(tmp_path, capsys):
     names = [f"{name}.{kind}" for name in ("room_a", "room_b") for kind in ("html", "ply", "png")]
     assert sorted(p.name for p in out.iterdir()) == ["basis.npz", *names, "sheet.png"]
     assert str(out / "room_b.html") in said
+    assert said.count("% of the colours' components") == 2  # of each scene, how far they follow coordinates
     bases, _ = load_bases(out / "basis.npz")
     expected = color_features(bases["all"], load(weights).extract(make_scene(1)))
     assert np.abs(read_colors(out / "room_b.ply") / 255 - expected).max() < 0.01
