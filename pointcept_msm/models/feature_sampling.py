@@ -20,7 +20,7 @@ from pointcept_msm.runtime.errors import UserError
 MODES = ("exact", "released", "nearest")
 AXIS_BITS = 16  # three axes take 48 bits of a key, which leaves 15 for the scene
 AXIS_SIZE = 1 << AXIS_BITS
-CPU_QUERIES, GPU_QUERIES = 1 << 14, 1 << 20  # taken at once
+CPU_QUERIES, GPU_QUERIES = 1 << 12, 1 << 18  # taken at once
 
 
 class Level(NamedTuple):
@@ -63,15 +63,16 @@ def sample_levels(
     # In the order of their voxels, whose corners then lie together in memory.
     order = voxel_key(batch, grid_coord.long().clamp(0, AXIS_SIZE - 1)).argsort(stable=True)
     batch, centre = batch[order].long(), grid_coord[order].double() + 0.5 * centred
+
+    def sample(places):
+        return torch.cat([_sum(table.feat, *_weigh(table, *places, mode, centred)) for table in tables], 1)
+
     if torch.is_grad_enabled() and any(table.feat.requires_grad for table in tables):
-        feat = torch.cat([_sum(table.feat, *_weigh(table, centre, batch, mode, centred)) for table in tables], 1)
-        return feat[order.argsort()]
+        return sample((centre, batch))[order.argsort()]
     out = tables[0].feat.new_empty(len(batch), sum(table.feat.shape[1] for table in tables))
-    columns = out.split([table.feat.shape[1] for table in tables], 1)
-    parts = [x.split(CPU_QUERIES if out.device.type == "cpu" else GPU_QUERIES) for x in (order, centre, batch)]
-    for rows, *places in zip(*parts, strict=True) if len(batch) else ():
-        for table, column in zip(tables, columns, strict=True):
-            column[rows] = _sum(table.feat, *_weigh(table, *places, mode, centred))
+    size = CPU_QUERIES if out.device.type == "cpu" else GPU_QUERIES
+    for rows, *places in zip(*(x.split(size) for x in (order, centre, batch)), strict=True) if len(batch) else ():
+        out.index_copy_(0, rows, sample(places))
     return out  # (N, sum C)
 
 
