@@ -20,7 +20,7 @@ from pointcept_msm.runtime.errors import UserError
 MODES = ("exact", "released", "nearest")
 AXIS_BITS = 16  # three axes take 48 bits of a key, which leaves 15 for the scene
 AXIS_SIZE = 1 << AXIS_BITS
-CPU_QUERIES, GPU_QUERIES = 1 << 12, 1 << 18  # taken at once
+CPU_QUERIES, GPU_QUERIES = 1 << 13, 1 << 18  # taken at once
 
 
 class Level(NamedTuple):
