@@ -6,7 +6,7 @@ Data:     made on first use under data/rooms (64 rooms).
 Hardware: two CPU cores, under an hour, 3 GB.
 Measured: 50.8 kNN, 45.3 linear, another seed 49.0, 47.9; with and without colour and normals
           (docs/results/pretraining.md, docs/models/msm-tiny-rooms.md). Not at this length: other
-          recipes than hiding nothing and the contrastive rival.
+          recipes than hiding nothing, the contrastive rival and a wider network without predictor.
 """
 
 _base_ = ["pretrain-rooms-tiny.py"]
