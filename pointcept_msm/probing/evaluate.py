@@ -57,7 +57,9 @@ class ProbeSettings:
 
 
 class Outcome(NamedTuple):
-    """metrics in percent; chosen hyper-parameters; confusion: probe -> scene -> counts (K, K), of kNN and linear."""
+    """metrics in percent, `reachable` being the most that mIoU can be, as classes of the test scenes without a labelled
+    point in the train scenes count 0; chosen hyper-parameters; confusion: probe -> scene -> counts (K, K), of kNN and
+    linear."""
 
     metrics: dict[str, float]
     chosen: dict[str, float]
@@ -91,6 +93,10 @@ def evaluate_probes(
     for name, rooms in confusion.items():
         scores = segmentation_scores(sum(rooms.values()))
         metrics |= {f"{name}_{s}": scores[s] for s in REPORTED[name]} if name in REPORTED else {name: scores["mIoU"]}
+    if confusion:
+        occurs = np.flatnonzero(sum(next(iter(confusion.values())).values()).sum(1))
+        fitted = np.isin(occurs, np.concatenate([s.segment for s in train]))
+        metrics["reachable"] = 100 * float(fitted.sum()) / max(len(occurs), 1)
     if instances:  # by the true classes too, which tells a bad class head from clusters that fall apart
         predicted, true, *labels = zip(*seen, strict=True)
         scores, ceiling = (instance_scores(x, *labels, settings.things, settings.min_points) for x in (predicted, true))

@@ -36,6 +36,16 @@ def test_separable_and_layers():
     assert {"linear_scenes_1%", "linear_scenes_20%", "linear_points_20", "linear_points_200"} <= set(metrics)
 
 
+def test_what_can_be_reached_when_classes_have_no_point_to_fit_on():
+    """IoU of a class without a fitted point is 0, so a perfect probe gets the share of the classes that have one."""
+    settings = ProbeSettings(4, probes=("linear",), l2_grid=(1e-3,))
+    train = [s._replace(segment=np.where(s.segment == 3, -1, s.segment)) for s in make_scenes(4, 0)]
+    test = [s.take(s.segment != 0) for s in make_scenes(2, 1)]  # classes 1, 2, 3
+    metrics = evaluate_probes(train, test, LEVELS, settings).metrics
+    assert metrics["reachable"] == pytest.approx(200 / 3) and 0 < metrics["linear_mIoU"] <= metrics["reachable"]
+    assert evaluate_probes(make_scenes(4, 0), test, LEVELS, settings).metrics["reachable"] == 100
+
+
 def test_order_of_scenes_does_not_matter():
     train, test = make_scenes(6, 0, noise=0.8), make_scenes(4, 1, noise=0.8)
     before = [s.feat.copy() for s in train]

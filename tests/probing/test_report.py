@@ -29,6 +29,7 @@ def make_results():
     ours = Row("MSM", "student", 48, 16, 928, 0.02, "abcdef0123456789")
     for value, l2, rooms in ((60.0, 0.1, ROOMS[0]), (64.0, 0.01, ROOMS[1])):
         metrics = dict(linear_mIoU=value, knn_mIoU=50.0, linear_mIoU_all=value * 2 / 3, AP25=12.0, AP50=34.5, AP=7.0)
+        metrics["reachable"] = 50.0
         levels = {f"level{i}_{end}": 10.0 * i + value / 10 for i in range(5) for end in ("alone", "without")}
         few = {f"linear_scenes_{share}%": 30.0 for share in (1, 5, 10, 20)} | {"linear_points_20": 40.0}
         ours.add(Outcome(metrics | levels | few, dict(l2=l2), dict(linear=rooms)))
@@ -62,6 +63,7 @@ def test_every_number_fits_a_terminal(capsys):
         assert number in text
     assert "over the 2 of 3 classes that occur in the test scenes" in text and "48 train and 16 test" in text
     assert "times 0.667 by Pointcept's rule, over all 3" in text
+    assert "at most 50.0 can be reached" in text
 
 
 def test_tables_of_budgets_and_levels():
