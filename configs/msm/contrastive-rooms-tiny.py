@@ -6,7 +6,8 @@ Command:  sh tools/train.sh -c configs/msm/contrastive-rooms-tiny.py
           sh tools/train.sh -c configs/msm/contrastive-rooms-tiny.py -n contrastive-rooms-small -- epoch=30 \\
               eval_epoch=30 drop_color=0.2 drop_normal=0.2
 Hardware: as pretrain-rooms-tiny.py; a step takes about as long.
-Expected: 192 steps, three seeds, and 960 (docs/results/pretraining.md). Not measured: other pairs and temperatures.
+Expected: 192 steps, three seeds, 960 and 2,048 (docs/results/pretraining.md). Not measured: other
+          pairs and temperatures.
 """
 
 _base_ = ["_base_/runtime.py", "_base_/pretrain.py", "_base_/views_8cm.py", "_base_/hunet_small.py"]
