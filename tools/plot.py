@@ -77,8 +77,6 @@ def draw_all(paths) -> dict:
         if names:
             figures["collapse"] = draw_curves(lines, names, "teacher's features")
         probes = {name: read_lines(path / "evaluations.jsonl") for name, path in trainings.items()}
-        for line in (line for part in probes.values() for line in part):  # no teacher: drawn with the students
-            line |= {key.replace("/backbone_", "/student_"): line.pop(key) for key in list(line)}
         names = sorted({key for part in probes.values() for line in part for key in line if "mIoU" in key})
         if names:
             figures["probe"] = draw_curves(probes, names, "mIoU", marker="o")

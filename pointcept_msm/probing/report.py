@@ -131,7 +131,7 @@ def describe(results: dict) -> str:
         text += f"; mIoU over the {occur} of {len(iou)} classes that occur in the test scenes, one confusion matrix"
         if occur < len(iou):
             text += f" (times {occur / len(iou):.3f} by Pointcept's rule, over all {len(iou)}: results.md)"
-    reachable = row["metrics"].get("reachable", {}).get("mean") or 100
+    reachable = row["metrics"].get("reachable", dict(mean=100))["mean"]
     if reachable < 100:
         text += f"; at most {reachable:.1f} can be reached, as the other classes have no labelled point to fit on"
     ceilings = [_value(row["metrics"].get("AP50_true_classes")) for row in results["rows"]]

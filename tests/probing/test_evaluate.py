@@ -41,7 +41,8 @@ def test_what_can_be_reached_when_classes_have_no_point_to_fit_on():
     settings = ProbeSettings(4, probes=("linear",), l2_grid=(1e-3,))
     train = [s._replace(segment=np.where(s.segment == 3, -1, s.segment)) for s in make_scenes(4, 0)]
     test = [s.take(s.segment != 0) for s in make_scenes(2, 1)]  # classes 1, 2, 3
-    metrics = evaluate_probes(train, test, LEVELS, settings).metrics
+    metrics, _, confusion = evaluate_probes(train, test, LEVELS, settings)
+    assert sum(confusion["linear"].values())[:, 3].sum() == 0, "a class without a fitted point is never predicted"
     assert metrics["reachable"] == pytest.approx(200 / 3) and 0 < metrics["linear_mIoU"] <= metrics["reachable"]
     assert evaluate_probes(make_scenes(4, 0), test, LEVELS, settings).metrics["reachable"] == 100
 

@@ -83,13 +83,6 @@ def test_figures_show_the_numbers(folders):
     assert few.get_xydata().tolist() == [[1, 12], [16, 30]]
 
 
-def test_a_network_without_teacher_is_drawn_with_the_students(folders):
-    write_lines(folders / "rival/metrics.jsonl", [dict(step=1, loss=1.0)])
-    write_lines(folders / "rival/evaluations.jsonl", [{"step": 100, "probe/backbone_knn_mIoU": 25.0}])
-    (axes,) = PLOT["draw_all"]([folders / "run", folders / "rival"])["probe"].axes
-    assert [line.get_xydata().tolist() for line in axes.lines] == [[[100, 20], [200, 30]], [[100, 25]]]
-
-
 def test_folders_of_one_name_are_told_apart(folders):
     paths = [folders / f"ablations/{name}/seed0" for name in ("base", "cosine")]
     figures = PLOT["draw_all"](paths)
