@@ -41,11 +41,10 @@ INSTALL = [
     "filelock>=3.12",
     "tensorboard>=2.12",
     "tqdm>=4.60",
-    "filelock>=3.12",
     "rich>=13",
     "plyfile>=1.0",
     "scipy>=1.10",
-    "pillow>=10",
+    "pillow>=10.1",
 ]
 
 EXTRAS = {
@@ -57,11 +56,11 @@ EXTRAS = {
         "hypothesis>=6.100",
         "scikit-learn>=1.3",
         "setuptools>=70.1",
-        "triton>=3.2; platform_system == 'Linux'",
+        "triton>=3; platform_system == 'Linux'",
     ],
     "hub": ["huggingface_hub>=0.23"],
     # Laser scans (.las, .laz, .e57) and meshes (.obj, .glb, .stl, .off).
-    "formats": ["laspy[lazrs]>=2.4", "pye57>=0.4", "trimesh>=4"],
+    "formats": ["laspy[lazrs]>=2.4", "pye57>=0.4", "trimesh>=4.5"],
     "plots": ["matplotlib>=3.7"],  # tools/plot.py
     # What a Pointcept checkout (d74c646) imports. Its CUDA extension pointops is built from its libs/pointops.
     "pointcept": [

@@ -17,7 +17,7 @@ import torch
 
 from pointcept_msm.runtime.errors import UserError
 
-MAGIC = (b"PK\x03\x04", b"\x80")  # zip archive of torch >= 1.6, a pickle of before
+ZIP, PICKLE = b"PK\x03\x04", b"\x80"  # what torch from 1.6 on writes, and what it did before
 DDP_PREFIX = "module."
 SAFE_OLD_FILES = tuple(map(int, torch.__version__.split(".")[:2])) >= (2, 6)
 
@@ -29,7 +29,7 @@ def read_torch_file(path) -> dict:
     """
     path = Path(path)
     require_regular(path)
-    if not SAFE_OLD_FILES and not zipfile.is_zipfile(path):
+    if not SAFE_OLD_FILES and not _begins_with(path, ZIP):
         raise UserError(
             f"{path} is no zip archive, and torch {torch.__version__} may run code from older kinds of files "
             "(CVE-2025-32434): save it again with torch.save, or install torch 2.6 or newer"
@@ -113,21 +113,24 @@ def _refuse_code(path, statement):
 
 def _check_sums(path):
     """Compare every entry of an archive with its checksum: torch would take flipped bits for numbers."""
-    with open(path, "rb") as file:
-        if not file.read(4).startswith(MAGIC[0]):
-            return  # a plain pickle of torch before 1.6, or nothing of the kind
+    if not _begins_with(path, ZIP):
+        return  # a plain pickle of torch before 1.6, or nothing of the kind
     with zipfile.ZipFile(path) as archive:
         damaged = archive.testzip()
     if damaged is not None:
         raise ValueError(f"its entry {damaged} does not match its checksum")
 
 
+def _begins_with(path, *kinds):
+    """torch tells files apart by their first bytes too."""
+    with open(path, "rb") as file:
+        return file.read(4).startswith(kinds)
+
+
 def _explain_refusal(path, text):
     """torch's refusal is a page long and suggests to load the file anyway; ours names what was in it."""
     found = re.search(r"(?:GLOBAL|Unsupported global:?|class:?) ([\w.]+\.\w+)", text)
-    with open(path, "rb") as file:
-        known = file.read(4).startswith(MAGIC)
-    if found is None and not known:
+    if found is None and not _begins_with(path, ZIP, PICKLE):
         return f"{path} is damaged or not a torch file (unknown first bytes): copy it again"
     what = f"{found[1]} is in it" if found else "something beside tensors and plain values is in it"
     return (

@@ -196,7 +196,7 @@ def test_map_coordinates_lose_nothing(tmp_path, caplog):
     assert all(np.array_equal(again[key], scene[key]) for key in ("coord", "origin"))
     save_scene(tmp_path / "a.ply", scene)
     written = PlyData.read(str(tmp_path / "a.ply"))["vertex"]["y"]
-    assert np.array_equal(written, scene["coord"][:, 1] + scene["origin"][1])
+    assert np.array_equal(written, scene["coord"][:, 1].astype(float) + scene["origin"][1])
     with caplog.at_level(logging.INFO, logger="msm"):
         check_scene(dict(coord=far.astype(np.float32)), "survey")
     assert "coordinates reach 4e+06 m as float32, which rounds them to 0.25 m; write them" in caplog.text

@@ -72,16 +72,20 @@ def band_attention(query, key, value, mask, half_window: int, dropout: float = 0
     keys, values = (
         F.pad(x, (0, 0, 0, 0, block, block + tail)).unfold(0, 3 * block, block).transpose(2, 3) for x in (key, value)
     )  # (blocks, heads, 3 w, D)
-    attend = F.scaled_dot_product_attention if dropout == 0 or query.is_cuda else _attend_in_parts
-    out = attend(queries, keys, values, attn_mask=mask, dropout_p=dropout)
-    return out.transpose(1, 2).flatten(0, 1)[:count]
+    attend = _attend if dropout == 0 or query.is_cuda else _attend_in_parts
+    return attend(queries, keys, values, mask, dropout).transpose(1, 2).flatten(0, 1)[:count]
 
 
-def _attend_in_parts(queries, keys, values, attn_mask, dropout_p):
+def _attend(queries, keys, values, mask, dropout):
+    if not mask.is_cuda:  # -inf, which a mask of bool means, is NaN in torch 2.4 where a row sees none of 512 keys
+        mask = torch.where(mask, queries.new_zeros(()), torch.finfo(queries.dtype).min / 2)
+    return F.scaled_dot_product_attention(queries, keys, values, attn_mask=mask, dropout_p=dropout)
+
+
+def _attend_in_parts(queries, keys, values, mask, dropout):
     weights = queries.shape[1] * queries.shape[2] * keys.shape[2]  # of one block
-    parts = [x.split(max(1, WEIGHTS_AT_ONCE // weights)) for x in (queries, keys, values, attn_mask)]
-    attend = F.scaled_dot_product_attention
-    return torch.cat([checkpoint(attend, *part, dropout_p, use_reentrant=False) for part in zip(*parts, strict=True)])
+    parts = [x.split(max(1, WEIGHTS_AT_ONCE // weights)) for x in (queries, keys, values, mask)]
+    return torch.cat([checkpoint(_attend, *part, dropout, use_reentrant=False) for part in zip(*parts, strict=True)])
 
 
 def _block_size(count: int, half_window: int) -> int:

@@ -114,30 +114,6 @@ def test_kernels_equal_float64_in_the_interpreter():
     assert not wrong
 
 
-@needs_triton
-@pytest.mark.parametrize("arch", [80, 90, 100])
-def test_kernels_compile_for_gpus_that_are_not_there(arch):
-    import triton
-    from triton.backends.compiler import GPUTarget
-    from triton.compiler import ASTSource
-
-    from pointcept_msm.models.layers import triton_norm
-
-    fixed = dict(ROWS=triton_norm.ROWS, COLUMNS=triton_norm.COLUMNS)
-    nothing = [dict.fromkeys(names) for names in (("residual", "draw", "scene"), ("draw", "scene"), ())]
-    for kernel in (triton_norm.forward_kernel, triton_norm.backward_kernel):
-        for left_out in nothing:
-            constants = dict(fixed, NORM=True, **left_out)
-            types = dict(
-                count="i32", width="i32", eps="fp32", drop="fp32", scene="*i64", x="*bf16", out="*bf16", grad_x="*bf16"
-            )
-            names = [parameter.name for parameter in kernel.params]
-            signature = {n: "constexpr" if n in constants else types.get(n, "*fp32") for n in names}
-            values = {(i,): constants[n] for i, n in enumerate(names) if n in constants}
-            compiled = triton.compile(ASTSource(kernel, signature, values), target=GPUTarget("cuda", arch, 32))
-            assert compiled.asm["cubin"] and ".bf16" in compiled.asm["ptx"]
-
-
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 @pytest.mark.parametrize("width", [32, 96, 384])

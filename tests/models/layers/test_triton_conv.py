@@ -26,12 +26,14 @@ import triton
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
-from pointcept_msm.models.layers import triton_conv
+from pointcept_msm.models.layers import triton_conv, triton_norm
 
 ROOT = Path(__file__).resolve().parents[3]
 ERRORS = dict(float32=2e-6, float16=5e-4, bfloat16=5e-3)  # relative, of one rounding of the result
 SHARED = {80: 163 << 10, 90: 227 << 10, 100: 227 << 10}  # bytes that a block may have
 PRODUCT = {80: "mma.sync", 90: "wgmma.mma_async", 100: "tcgen05.mma"}
+OLD = tuple(map(int, triton.__version__.split(".")[:2])) < (3, 3)  # its ASTSource takes other arguments
+compiles = pytest.mark.skipif(OLD, reason=f"Triton {triton.__version__}: it is asked to compile from 3.3 on")
 TILINGS = [
     (kernel, number, precision, tiling)
     for kernel, number, precision, table in (
@@ -80,6 +82,16 @@ def compile_for(capability, kernel, number, precision, tiling):
     return triton.compile(source, target=GPUTarget("cuda", capability, 32), options=options)
 
 
+def find_spills(compiled, folder):
+    """Memory that a compiled kernel takes for lack of registers; empty for none."""
+    (folder / "kernel.cubin").write_bytes(compiled.asm["cubin"])
+    tool = Path(triton.__file__).parent / "backends/nvidia/bin/cuobjdump"
+    command = [tool, "-res-usage", folder / "kernel.cubin"]
+    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    return "" if re.search(r"\bSTACK:0\b.*\bLOCAL:0\b", said) else said
+
+
+@compiles
 @pytest.mark.parametrize("capability", SHARED)
 @pytest.mark.parametrize("kernel, number, precision, tiling", TILINGS, ids=lambda x: getattr(x, "__name__", str(x)))
 def test_every_tiling_compiles_for_gpus_that_are_not_here(capability, kernel, number, precision, tiling, tmp_path):
@@ -89,11 +101,30 @@ def test_every_tiling_compiles_for_gpus_that_are_not_here(capability, kernel, nu
     assert (number, precision) == ("fp32", "ieee") or PRODUCT[capability] in text
     assert re.search(r"cp\.async\.cg\.shared\.global[^;]*, 0x10, ", text) and "cp.async.wait_group" in text
     assert compiled.metadata.shared <= SHARED[capability]
-    cubin = tmp_path / "kernel.cubin"
-    cubin.write_bytes(compiled.asm["cubin"])
-    tool = Path(triton.__file__).parent / "backends/nvidia/bin/cuobjdump"
-    said = subprocess.run([tool, "-res-usage", cubin], capture_output=True, text=True, check=True).stdout
-    assert re.search(r"\bSTACK:0\b.*\bLOCAL:0\b", said), said
+    assert not find_spills(compiled, tmp_path)
+
+
+@compiles
+@pytest.mark.parametrize("capability", SHARED)
+@pytest.mark.parametrize("kernel", [triton_norm.forward_kernel, triton_norm.backward_kernel])
+@pytest.mark.parametrize("left_out", [("residual", "draw", "scene"), ("draw", "scene"), ()])
+def test_norms_compile_for_gpus_that_are_not_here(capability, kernel, left_out, tmp_path):
+    """What a launch of the released network compiles: in bfloat16, with pointers and width divisible by 16."""
+    names = [parameter.name for parameter in kernel.params]
+    constants = dict(ROWS=triton_norm.ROWS, COLUMNS=triton_norm.COLUMNS, NORM=True, **dict.fromkeys(left_out))
+    types = dict(
+        count="i32", width="i32", eps="fp32", drop="fp32", scene="*i64", x="*bf16", out="*bf16", grad_x="*bf16"
+    )
+    signature = {name: "constexpr" if name in constants else types.get(name, "*fp32") for name in names}
+    source = ASTSource(
+        kernel,
+        signature,
+        {(names.index(name),): value for name, value in constants.items() if name in names},
+        {(i,): [["tt.divisibility", 16]] for i, kind in enumerate(signature.values()) if kind[0] == "*"}
+        | {(names.index("width"),): [["tt.divisibility", 16]]},
+    )
+    compiled = triton.compile(source, target=GPUTarget("cuda", capability, 32))
+    assert ".bf16" in compiled.asm["ptx"] and not find_spills(compiled, tmp_path)
 
 
 def test_float32_is_exact_unless_torch_allows_less():
