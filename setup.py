@@ -56,11 +56,12 @@ EXTRAS = {
         "hypothesis>=6.100",
         "scikit-learn>=1.3",
         "setuptools>=70.1",
+        "shapely>=2",
         "triton>=3; platform_system == 'Linux'",
     ],
     "hub": ["huggingface_hub>=0.23"],
     # Laser scans (.las, .laz, .e57) and meshes (.obj, .glb, .stl, .off).
-    "formats": ["laspy[lazrs]>=2.4", "pye57>=0.4", "trimesh>=4.5"],
+    "formats": ["laspy[lazrs]>=2.4", "pye57>=0.4; platform_machine != 'aarch64'", "trimesh>=4.5"],
     "plots": ["matplotlib>=3.7"],  # tools/plot.py
     # What a Pointcept checkout (d74c646) imports. Its CUDA extension pointops is built from its libs/pointops.
     "pointcept": [
@@ -88,6 +89,7 @@ EXTRAS = {
         "yapf",
     ],
 }
+EXTRAS["dev"] += [*EXTRAS["hub"], *EXTRAS["formats"], *EXTRAS["plots"]]  # else their tests would be skipped
 
 setup(
     name="pointcept_msm",

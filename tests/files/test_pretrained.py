@@ -142,5 +142,5 @@ def test_the_real_package_offline(tmp_path, extractor):
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
     assert done.stdout.split() == [str(extractor.channels)], done.stderr
     said = [line for line in done.stderr.splitlines() if line.startswith("error:")]
-    assert done.returncode == 1 and len(said) == 1 and "cannot get model.safetensors of hf:owner/absent" in said[0]
+    assert done.returncode == 2 and len(said) == 1 and "cannot get model.safetensors of hf:owner/absent" in said[0]
     assert "Traceback" not in done.stderr
