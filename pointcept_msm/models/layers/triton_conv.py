@@ -23,7 +23,7 @@ TILE_ROWS = 128
 SORTED_ROWS = 1 << 15  # with fewer, a sort takes longer than what it saves
 STRETCH, STRETCHES = 1 << 18, 16  # rows sorted among themselves, at least; what they gather stays in the GPU's cache
 ALIGN = 16
-MAX_TAPS, LIST_BLOCK = 32, 1024
+MAX_TAPS = 32
 PROGRAMS = 4096  # of a weight gradient at most, and bytes of the parts that they leave to be summed
 PART_BYTES = 1 << 26
 
@@ -188,9 +188,7 @@ def _places(taps, device):
 def list_tiles(kernel_map: KernelMap) -> tuple[torch.Tensor, torch.Tensor]:
     """The tiles (T, S) int32 that meet each tap, first in each row, and their number (T,) int32."""
     met = kernel_map.keep(build_tiles).met
-    listed, count = torch.empty_like(met, dtype=torch.int32), met.new_empty(len(met), dtype=torch.int32)
-    list_kernel[(len(met),)](met, listed, count, met.shape[1], BLOCK=LIST_BLOCK)
-    return listed, count
+    return met.sort(dim=1, descending=True, stable=True).indices.int(), met.sum(1, dtype=torch.int32)
 
 
 @triton.jit(do_not_specialize=["num_in", "num_out", "num_taps", "stretch"])
@@ -231,19 +229,6 @@ def tile_kernel(
     tl.store(taps + tile * all_taps + tl.cumsum(any_met, 0) - 1, tap, mask=any_met > 0)
     tl.store(num_taps + tile, tl.sum(any_met, 0))
     tl.store(met + tap.to(tl.int64) * tl.num_programs(0) + tile, any_met.to(tl.int8), mask=tap < all_taps)
-
-
-@triton.jit(do_not_specialize=["num_tiles"])
-def list_kernel(met, listed, count, num_tiles, BLOCK: tl.constexpr):
-    """The tiles that meet one tap."""
-    start = tl.program_id(0).to(tl.int64) * num_tiles
-    found = 0
-    for first in range(0, num_tiles, BLOCK):
-        tile = first + tl.arange(0, BLOCK)
-        here = tl.load(met + start + tile, mask=tile < num_tiles, other=0).to(tl.int32)
-        tl.store(listed + start + found + tl.cumsum(here, 0) - 1, tile, mask=here > 0)
-        found += tl.sum(here, 0)
-    tl.store(count + tl.program_id(0), found)
 
 
 @triton.jit(do_not_specialize=["num_in", "num_out", "all_taps", "first_tap", "tap_step", "num_biases"])
