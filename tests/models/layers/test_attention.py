@@ -35,6 +35,16 @@ def test_value_and_gradients_equal_full_softmax(sizes, half_window):
         torch.testing.assert_close(a, b, rtol=1e-8, atol=1e-8)
 
 
+def test_on_a_cpu_no_mask_is_infinite(monkeypatch):
+    """torch 2.4 gives NaN where a stretch of keys is all -inf; later releases do not, so the sum would not tell."""
+    seen, attend = [], torch.nn.functional.scaled_dot_product_attention
+    spy = lambda *x, attn_mask, **more: seen.append(attn_mask) or attend(*x, attn_mask=attn_mask, **more)  # noqa: E731
+    monkeypatch.setattr(attention.F, "scaled_dot_product_attention", spy)
+    for dropout in (0.0, 0.3):
+        band_attention(*torch.randn(3, 50, 2, 4), build_band_mask(torch.zeros(50), 8), 8, dropout)
+    assert len(seen) >= 2 and all(mask.is_floating_point() and mask.isfinite().all() for mask in seen)
+
+
 def test_dropout_in_parts_keeps_the_mean_and_repeats_its_draws_in_backward(monkeypatch):
     """With dropout the blocks are attended in parts: the expectation is plain attention, the gradient fits the draw."""
     monkeypatch.setattr(attention, "WEIGHTS_AT_ONCE", 1)
